@@ -1,0 +1,174 @@
+"""The typed, frozen Config: what one policyd.yaml means after all of it was checked.
+
+Durations are integers in milliseconds, sizes are bytes, networks are ``ipaddress`` networks,
+domains are A-labels. A request is decided by one Config from start to end; a reload swaps the
+whole object. It pickles, since it is parsed in a child process.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from ipaddress import IPv4Network, IPv6Network
+from zoneinfo import ZoneInfo
+
+from policyd.model import Action, Counts, Mode, Per, Recipients, TrafficKind
+
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a listener listens: a unix socket (``path``) or TCP (``host``, ``port``)."""
+
+    path: str = ""
+    host: str = ""
+    port: int = 0
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """The listeners (static: a change needs a restart).
+
+    ``policy_timeout`` is the ``timeout=`` of the check_policy_service entries, in ms: policyd
+    waits twice that long before it takes a closed connection for an abandoned message.
+    """
+
+    postfix: tuple[Endpoint, ...] = ()
+    postfix_mode: int = 0o660
+    postfix_group: str = "postfix"
+    trust_tcp: bool = False
+    policy_timeout: int = 100_000
+    metrics: Endpoint | None = None
+    admin: Endpoint | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """How the counters are reached (static: a change needs a restart).
+
+    ``url`` is "embedded" or a redis://, rediss:// or unix:// URL; ``directory`` is the state
+    directory; ``timeout`` is in ms.
+    """
+
+    url: str = "embedded"
+    password_file: str = ""
+    directory: str = "/var/lib/policyd"
+    timeout: int = 250
+    when_down: Action = Action.ACCEPT
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Named hours of the week in a named time zone, with exceptions by date.
+
+    ``week`` has one tuple for each weekday from Monday, of half-open intervals in minutes of the
+    local day, 0 to 1440. ``dates`` replaces the weekday's intervals on that date.
+    """
+
+    name: str
+    timezone: ZoneInfo
+    week: tuple[tuple[tuple[int, int], ...], ...]
+    dates: Mapping[date, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """At most ``max`` of ``counts`` in any ``window`` (ms), for each subject of ``per``.
+
+    ``max`` None is unlimited. ``over`` has an action for every kind in ``traffic``.
+    ``origins`` names, for each field that was written, where its value comes from, as
+    ``limit domain-hourly (policyd.yaml:41:3)``; a field that is not in it has its default.
+    """
+
+    name: str
+    max: int | None
+    window: int
+    counts: Counts = Counts.RECIPIENTS
+    per: Per = Per.DOMAIN
+    over: Mapping[TrafficKind, Action] = field(default_factory=dict)
+    traffic: frozenset[TrafficKind] = frozenset({TrafficKind.USER, TrafficKind.SCRIPT, TrafficKind.LIST})
+    recipients: Recipients = Recipients.ALL
+    mode: Mode = Mode.ENFORCE
+    lifted_by: str = ""
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is in force for an account: the plan's name and its limits, in the order of ``apply``."""
+
+    plan: str
+    limits: tuple[RateLimit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Who the customers are.
+
+    ``plans`` maps every hosted domain to the name of its plan; ``changed`` has the terms of the
+    domains that differ from their plan. ``aliases`` and ``local_users`` lead to accounts.
+    ``local_names`` are this host's own names (myhostname, myorigin). ``origins`` says for each
+    domain where it was listed.
+    """
+
+    local_clients: tuple[Network, ...]
+    plans: Mapping[str, str]
+    changed: Mapping[str, Terms]
+    contacts: Mapping[str, str]
+    aliases: Mapping[str, str]
+    local_users: Mapping[str, str]
+    local_names: frozenset[str]
+    default_domain: str
+    default_plan: str
+    delimiter: str
+    verified_contexts: frozenset[str]
+    charge_at_end: bool
+    settle_at_end: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Exempt:
+    """What no limit looks at: shell patterns of addresses and logins, networks of clients."""
+
+    recipients: tuple[str, ...] = ()
+    logins: tuple[str, ...] = ()
+    clients: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One configuration, whole and checked.
+
+    ``relayed`` are the limits that look at relayed traffic, which has no plan.
+    ``files`` are all files that it was read from; ``stale`` are those whose last good text is in
+    force because the present one is bad.
+    """
+
+    mode: Mode
+    listen: Listen
+    store: StoreSettings
+    accounts: Accounts
+    exempt: Exempt
+    list_contexts: frozenset[str]
+    schedules: Mapping[str, Schedule]
+    limits: Mapping[str, RateLimit]
+    plans: Mapping[str, Terms]
+    relayed: Terms
+    log_accepted: bool
+    files: tuple[str, ...]
+    stale: tuple[str, ...] = ()
+
+    def terms(self, account: str) -> Terms:
+        """Return what is in force for an account: its own terms, else those of its plan.
+
+        An account that is not hosted (a login without domain) has the default plan.
+        """
+        changed = self.accounts.changed.get(account)
+        if changed is not None:
+            return changed
+        return self.plans[self.accounts.plans.get(account, self.accounts.default_plan)]

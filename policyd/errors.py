@@ -1,0 +1,93 @@
+"""The whole exception tree of policyd.
+
+    PolicydError
+    |-- ConfigError            the configuration cannot be used; carries every issue found
+    |-- ProtocolError          the peer broke the protocol; its connection is closed
+    |-- ListenError            a listener cannot be opened as configured
+    |-- StateDirectoryError    the state directory is taken or cannot be used
+    |-- DaemonError            a command could not reach the daemon (exit code 75)
+    `-- StoreError             the store gave no answer that counts
+        |-- StoreTimeout       none within store.timeout
+        `-- StoreUnavailable   not connected, or Redis refused the command
+
+Messages are built here from data, so that one mistake reads the same wherever it is raised.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class PolicydError(Exception):
+    """Root of every error that policyd raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Issue:
+    """One mistake in a configuration file, with its place and its cure.
+
+    ``line`` and ``column`` count from 1; 0 means that the mistake has no single place in the file.
+    """
+
+    file: str
+    line: int
+    column: int
+    path: str
+    problem: str
+    cure: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        where = f"{self.path}: " if self.path else ""
+        cure = f" ({self.cure})" if self.cure else ""
+        return f"{place}: {where}{self.problem}{cure}"
+
+
+class ConfigError(PolicydError):
+    """Raised when a configuration cannot be used; ``issues`` holds all mistakes in file order."""
+
+    def __init__(self, issues: Sequence[Issue]) -> None:
+        self.issues = tuple(issues)
+        super().__init__("\n".join(str(issue) for issue in self.issues))
+
+
+class ProtocolError(PolicydError):
+    """Raised when a peer breaks its protocol. Raised again by every later call on that connection."""
+
+
+class ListenError(PolicydError):
+    """Raised when a listener cannot be opened as configured."""
+
+    def __init__(self, address: str, why: str) -> None:
+        self.address = address
+        super().__init__(f"cannot listen on {address}: {why}")
+
+
+class StateDirectoryError(PolicydError):
+    """Raised when the state directory is in use by another daemon or cannot be written."""
+
+    def __init__(self, directory: str, why: str) -> None:
+        self.directory = directory
+        super().__init__(f"state directory {directory}: {why}")
+
+
+class DaemonError(PolicydError):
+    """Raised by commands when the daemon cannot be reached or does not answer."""
+
+
+class StoreError(PolicydError):
+    """Raised when the store gave no answer that counts. ``op`` is the operation, a metric label."""
+
+    def __init__(self, op: str, why: str) -> None:
+        self.op = op
+        super().__init__(f"store {op}: {why}")
+
+
+class StoreTimeout(StoreError):
+    """Raised when the store did not answer within ``after`` seconds (store.timeout)."""
+
+    def __init__(self, op: str, after: float) -> None:
+        super().__init__(op, f"no answer within {after * 1000:.0f} ms")
+
+
+class StoreUnavailable(StoreError):
+    """Raised when the store is not connected or refused the command."""

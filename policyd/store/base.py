@@ -1,0 +1,69 @@
+"""What policyd asks of a store, and the promise that every store keeps.
+
+A store knows counters and message records, no policy. One call is one atomic step: all charges are
+made or none. A call that was answered with a StoreError is never charged later than its deadline.
+
+The contract of the script (``store/lua``):
+
+    charge      repeat detection by the record's fingerprint, then all counters checked, all charged
+                or none; the receipts go to the record
+    settle      the record's receipts are replaced so that they sum to each charge's cost, forced;
+                without a record everything is charged, forced
+    give back   the record's receipts are undone into the sub-windows that they came from, unless
+                another request was seen since (``fingerprint`` differs) or it was settled
+    peek        what the counters hold; changes nothing
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from policyd.errors import StoreError
+from policyd.model import Charge, Outcome
+
+
+class Op(StrEnum):
+    """The operations of the script; the values are metric labels."""
+
+    CHARGE = "charge"
+    SETTLE = "settle"
+    GIVE_BACK = "give-back"
+    PEEK = "peek"
+
+
+class Record(NamedTuple):
+    """Which message record a call belongs to.
+
+    ``fingerprint`` names the request (state and recipient) within the message; ``keep`` is how
+    long the record lives after it, in ms. ``uncharged`` is how many of the message's recipients
+    were accepted without a call.
+    """
+
+    host: str
+    instance: str
+    fingerprint: str
+    keep: int
+    uncharged: int = 0
+
+
+class Call(NamedTuple):
+    """One call of the script. ``record`` is None for a peek."""
+
+    op: Op
+    account: str
+    record: Record | None
+    charges: tuple[Charge, ...]
+
+
+Done = Callable[[Outcome | StoreError], None]
+
+
+class Store(Protocol):
+    """The counters. ``submit`` never raises and never blocks: ``done`` is called exactly once."""
+
+    def submit(self, call: Call, done: Done) -> None:
+        """Send a call; ``done`` gets the outcome, or the error after at most store.timeout."""
+
+    @property
+    def up(self) -> bool:
+        """Whether the store answered last time it was asked."""

@@ -1,0 +1,56 @@
+"""Key names, format 1, and what stands under them.
+
+    policyd:1:{<account>}:<type>:<limit>:<subject>     a counter; type is ring or log
+    policyd:1:{<account>}:message:<host>:<instance>    a message record
+    policyd:1:{<account>}:episode:<limit>:<subject>    the ref of the episode in progress
+    policyd:1:{<account>}:events                       the last 200 events of the account, newest first
+    policyd:1:{<account>}:state                        reserved: suspension, raises, locks (one hash)
+    policyd:1:index:...                                written off the answer's path; never decides
+
+All keys of one decision share the hash tag, so they stand on one slot of a cluster. Names are
+bytes: what Postfix sent undecodable stays distinct. Every key has an expiry, set by the command
+that writes it.
+"""
+
+from hashlib import sha256
+
+PREFIX = b"policyd:1:"
+MAX_SUBJECT = 128
+_DIGEST = b"sha256="
+
+
+def tag(account: str) -> bytes:
+    """Return the start of all keys of an account, ``policyd:1:{account}:``."""
+    name = _bytes(account)
+    if b"{" in name or b"}" in name or len(name) > MAX_SUBJECT * 2:
+        name = _digest(name)
+    return b"%s{%s}:" % (PREFIX, name)
+
+
+def counter(tagged: bytes, type_: str, limit: str, subject: str) -> bytes:
+    """Return the key of a counter. A subject over 128 bytes is replaced by its hash."""
+    return b"%s%s:%s:%s" % (tagged, type_.encode(), limit.encode(), short(subject))
+
+
+def message(tagged: bytes, host: str, instance: str) -> bytes:
+    """Return the key of a message record. ``instance`` is unique for each host only."""
+    return b"%smessage:%s:%s" % (tagged, short(host), short(instance))
+
+
+def events(tagged: bytes) -> bytes:
+    """Return the key of an account's event list."""
+    return tagged + b"events"
+
+
+def short(text: str) -> bytes:
+    """Return a text as key bytes, its hash when it is over 128 bytes."""
+    raw = _bytes(text)
+    return _digest(raw) if len(raw) > MAX_SUBJECT or raw.startswith(_DIGEST) else raw
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _digest(raw: bytes) -> bytes:
+    return _DIGEST + sha256(raw).hexdigest().encode()
