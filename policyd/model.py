@@ -122,7 +122,8 @@ class Charge(NamedTuple):
 
     ``cost`` is what is asked for; in a settlement it is the sum that the receipts must have.
     ``window`` is in milliseconds. ``observed`` counts past ``max`` and never refuses.
-    ``once`` charges a message once, however many requests it makes.
+    ``once`` charges a message once, however many requests it makes. ``skipped`` marks a recipient
+    that the limit does not look at, so that a settlement leaves it out too.
     """
 
     type: CounterType
@@ -133,6 +134,7 @@ class Charge(NamedTuple):
     window: int
     observed: bool = False
     once: bool = False
+    skipped: bool = False
 
 
 class Episode(NamedTuple):
@@ -156,12 +158,16 @@ class Usage(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The store's answer to one call, one usage for each charge in the order of the call."""
+    """The store's answer to one call, one usage for each charge in the order of the call.
+
+    ``unknown``: a settlement of a message that had no record, so that all of it was charged.
+    """
 
     admitted: bool
     repeated: bool
     now: int
     usages: tuple[Usage, ...]
+    unknown: bool = False
 
 
 class Verdict(NamedTuple):

@@ -36,7 +36,7 @@ class Record(NamedTuple):
 
     ``fingerprint`` names the request (state and recipient) within the message; ``keep`` is how
     long the record lives after it, in ms. ``uncharged`` is how many of the message's recipients
-    were accepted without a call.
+    were accepted without a call; ``recipients`` is, in a settlement, how many it has in all.
     """
 
     host: str
@@ -44,6 +44,7 @@ class Record(NamedTuple):
     fingerprint: str
     keep: int
     uncharged: int = 0
+    recipients: int = 0
 
 
 class Call(NamedTuple):
