@@ -1,0 +1,68 @@
+"""From the store's outcome to the verdict, and to the one line of text that explains it."""
+
+from datetime import UTC, datetime, timedelta
+
+from policyd.conf.schema import RateLimit
+from policyd.model import NEVER_FITS, Action, Counts, Outcome, TrafficKind, Usage, Verdict
+from policyd.policy.plan import ChargePlan
+
+ACCEPT = Verdict(Action.ACCEPT)
+_SEVERITY = {Action.ACCEPT: 0, Action.QUARANTINE: 1, Action.DEFER: 2, Action.REJECT: 3}
+_UNITS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"))
+
+
+def decide(plan: ChargePlan, outcome: Outcome) -> Verdict:
+    """Return the verdict on a request.
+
+    Of several limits that refuse, the severest action is taken, then the one that is over for longest.
+    """
+    if outcome.admitted:
+        return ACCEPT
+    worst, found = (-1, 0), ACCEPT
+    for index, (charge, usage) in enumerate(zip(plan.charges, outcome.usages, strict=True)):
+        if usage.episode is None or charge.observed:
+            continue
+        limit = plan.limits[index]
+        action = action_over(limit, plan.traffic.kind, usage)
+        fits_at = usage.fits_at if usage.fits_at != NEVER_FITS else 1 << 62
+        if (_SEVERITY[action], fits_at) > worst:
+            worst = (_SEVERITY[action], fits_at)
+            found = Verdict(action, _text(limit, charge.cost, usage), index)
+    return found
+
+
+def action_over(limit: RateLimit, kind: TrafficKind, usage: Usage) -> Action:
+    """Return what is done over a limit.
+
+    What can never fit is rejected for users, who would try for ever, and deferred for scripts and
+    lists, where a 5xx would hurt people who did nothing.
+    """
+    if usage.fits_at == NEVER_FITS and limit.over[kind] is not Action.QUARANTINE:
+        return Action.REJECT if kind is TrafficKind.USER else Action.DEFER
+    return limit.over[kind]
+
+
+def moment(at: int) -> str:
+    """Return a moment in RFC 3339 with offset, UTC, rounded up to the second."""
+    whole = datetime.fromtimestamp(at // 1000, UTC) + timedelta(seconds=bool(at % 1000))
+    return whole.isoformat()
+
+
+def duration(window: int) -> str:
+    """Return a duration in ms in its largest whole unit: ``1h``, ``90s``."""
+    for size, unit in _UNITS:
+        if window % size == 0:
+            return f"{window // size}{unit}"
+    return f"{window}ms"
+
+
+def _text(limit: RateLimit, cost: int, usage: Usage) -> str:
+    unit = limit.counts.value
+    ref = f"ref {usage.episode.ref}" if usage.episode else ""
+    if usage.max == 0:
+        return f"Limit {limit.name}: no {unit} allowed here; {ref}"
+    if usage.fits_at == NEVER_FITS:
+        what = f"{cost} {unit} at once" if limit.counts is not Counts.MESSAGES else "this"
+        return f"Limit {limit.name}: {what} can never fit {usage.max} in {duration(limit.window)}; {ref}"
+    used = f"{usage.used} of {usage.max} {unit} in {duration(limit.window)} used"
+    return f"Limit {limit.name}: {used}; mail flows again at {moment(usage.fits_at)}; {ref}"

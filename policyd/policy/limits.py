@@ -1,0 +1,39 @@
+"""Which limits look at a request, what they count for, and what one request costs them."""
+
+from policyd.conf.schema import Config, RateLimit, Terms
+from policyd.model import Action, CounterType, Counts, Mode, Per, Traffic, TrafficKind
+from policyd.policy.schedule import is_open
+
+EXACT_UP_TO = 128
+"""Maxima up to this are counted with exact times: a client that comes once a minute must pass 60/h."""
+
+
+def terms_of(config: Config, traffic: Traffic) -> Terms:
+    """Return what is in force for the charged account; relayed traffic has limits of its own."""
+    return config.relayed if traffic.kind is TrafficKind.RELAYED else config.terms(traffic.account)
+
+
+def in_force(config: Config, terms: Terms, kind: TrafficKind, now: int) -> list[RateLimit]:
+    """Return the limits of ``terms`` that look at a kind of traffic at ``now`` and have a maximum."""
+    looking = (limit for limit in terms.limits if limit.max is not None and kind in limit.traffic)
+    return [limit for limit in looking if not (limit.lifted_by and is_open(config.schedules[limit.lifted_by], now))]
+
+
+def subject(limit: RateLimit, traffic: Traffic) -> str:
+    """Return what the limit counts for, within the account."""
+    if limit.per is Per.DOMAIN:
+        return traffic.account
+    if limit.per is Per.USER:
+        return traffic.user
+    return traffic.sender if limit.per is Per.SENDER else traffic.client
+
+
+def counter_type(limit: RateLimit) -> CounterType:
+    """Return the counter type for a limit's maximum."""
+    exact = limit.max is not None and limit.max <= EXACT_UP_TO and limit.counts is not Counts.BYTES
+    return CounterType.LOG if exact else CounterType.RING
+
+
+def is_observed(config: Config, limit: RateLimit, kind: TrafficKind) -> bool:
+    """Return whether the limit counts this traffic and refuses none of it."""
+    return Mode.OBSERVE in {config.mode, limit.mode} or limit.over[kind] is Action.ACCEPT

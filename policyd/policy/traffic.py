@@ -1,0 +1,95 @@
+"""Who is charged for a request, how sure that is, and which kind of sending it is.
+
+The first that fits: the SASL login; the list software's own context or port; a client on this
+host, by its envelope sender; anybody else is inbound and charges nobody. A stranger's envelope
+sender is never believed.
+"""
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from policyd.address import Address, normalise
+from policyd.conf.schema import Config, Network
+from policyd.model import UNLISTED, PolicyRequest, Sure, Traffic, TrafficKind
+
+_REMEMBERED_CLIENTS = 10_000
+
+
+class Attribution:
+    """Attributes requests under one Config; remembers which clients are local, nothing else."""
+
+    def __init__(self, config: Config) -> None:
+        self._accounts = config.accounts
+        self._list_contexts = config.list_contexts
+        self._local: dict[str, bool] = {}
+
+    def traffic(self, request: PolicyRequest) -> Traffic:
+        """Return who is charged for a request. Never raises, whatever the addresses hold."""
+        sender = normalise(request.sender, self._accounts.delimiter)
+        if request.sasl_username:
+            return self._login(request, sender)
+        if self._from_list_software(request):
+            account = self.hosted(sender.domain)
+            if account:
+                return _charged(TrafficKind.LIST, account, Sure.VERIFIED, request, sender)
+        if self._is_local(request.client_address):
+            return self._local_client(request, sender)
+        return Traffic(TrafficKind.INBOUND, "", Sure.NOBODY, "", str(sender), request.client_address)
+
+    def hosted(self, domain: str) -> str:
+        """Return the account of a hosted domain, after aliases; "" when it is not hosted."""
+        name = self._accounts.aliases.get(domain, domain)
+        return name if name in self._accounts.plans else ""
+
+    def _login(self, request: PolicyRequest, sender: Address) -> Traffic:
+        login = normalise(request.sasl_username, self._accounts.delimiter)
+        if login.domain:
+            account = self._accounts.aliases.get(login.domain, login.domain)
+        else:
+            account = self._accounts.local_users.get(login.local) or self._accounts.default_domain
+        user = str(login) if login.domain or not account else f"{login.local}@{account}"
+        client = request.client_address
+        return Traffic(TrafficKind.USER, account or f"user:{user}", Sure.VERIFIED, user, str(sender), client)
+
+    def _from_list_software(self, request: PolicyRequest) -> bool:
+        names = self._list_contexts
+        return bool(names) and (request.policy_context in names or str(request.server_port) in names)
+
+    def _local_client(self, request: PolicyRequest, sender: Address) -> Traffic:
+        if not request.sender:
+            return Traffic(TrafficKind.SCRIPT, "", Sure.NOBODY, "", "", request.client_address)
+        account = self._sender_account(sender)
+        if not account:
+            return _charged(TrafficKind.RELAYED, UNLISTED, Sure.CLAIMED, request, sender)
+        verified = request.policy_context in self._accounts.verified_contexts
+        return _charged(TrafficKind.SCRIPT, account, Sure.VERIFIED if verified else Sure.CLAIMED, request, sender)
+
+    def _sender_account(self, sender: Address) -> str:
+        if not sender.domain or sender.domain in self._accounts.local_names:
+            account = self._accounts.local_users.get(sender.local, "")
+            if account:
+                return account
+        return self.hosted(sender.domain)
+
+    def _is_local(self, client: str) -> bool:
+        known = self._local.get(client)
+        if known is None:
+            if len(self._local) >= _REMEMBERED_CLIENTS:
+                self._local.clear()
+            known = self._local[client] = within(client, self._accounts.local_clients)
+        return known
+
+
+def within(client: str, networks: tuple[Network, ...]) -> bool:
+    """Return whether a client address as Postfix writes it ("unknown" too) is in one of the networks."""
+    try:
+        address: IPv4Address | IPv6Address = ip_address(client.removeprefix("IPv6:"))
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return any(address in network for network in networks)
+
+
+def _charged(kind: TrafficKind, account: str, sure: Sure, request: PolicyRequest, sender: Address) -> Traffic:
+    """Return traffic whose user is its sender: there is no login to name."""
+    return Traffic(kind, account, sure, str(sender), str(sender), request.client_address)

@@ -1,0 +1,226 @@
+"""The store in Redis: calls become commands of the thin link, replies become outcomes.
+
+redis-py reads the URL; host, TLS and login of redis://, rediss:// and unix:// are as it documents.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from secrets import token_hex
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import hiredis
+from redis.connection import parse_url
+
+from policyd.clock import Clock
+from policyd.errors import StoreError, StoreUnavailable
+from policyd.model import Outcome
+from policyd.store.base import Call, Done, Op
+from policyd.store.link import Args, Connect, Greeting, Link, State
+from policyd.store.script import LATE, Script, decode, encode
+
+
+class RedisClock:
+    """What time it is at Redis, estimated low: a deadline made from it never lies too late.
+
+    Every reply carries the time at which Redis ran the call; the answer's way home only makes the
+    estimate smaller. The best of the last two stretches of replies counts, so that a clock that
+    was stepped back is believed soon.
+    """
+
+    STRETCH = 1000
+
+    def __init__(self) -> None:
+        self._offset = self._previous = float("-inf")
+        self._heard = 0
+
+    def heard(self, redis_now: int, local: float) -> None:
+        """Note that Redis said ``redis_now`` (ms) in a reply read at ``local`` (s, monotonic)."""
+        self._offset = max(self._offset, redis_now - local * 1000)
+        self._heard += 1
+        if self._heard >= self.STRETCH:
+            self._previous, self._offset, self._heard = self._offset, redis_now - local * 1000, 0
+
+    def deadline(self, local: float) -> int:
+        """Return the time at Redis when it is ``local`` here, in ms; 0 before the first reply."""
+        offset = max(self._offset, self._previous)
+        return 0 if offset == float("-inf") else int(offset + local * 1000)
+
+    def forget(self) -> None:
+        """Start anew: another Redis may answer now."""
+        self._offset = self._previous = float("-inf")
+        self._heard = 0
+
+
+class _Attempt(NamedTuple):
+    call: Call
+    done: Done
+    started: float
+    args: tuple[bytes, ...]
+    second: bool
+
+
+class Server(NamedTuple):
+    """Which Redis: a redis://, rediss:// or unix:// URL and the password, "" for none."""
+
+    url: str
+    password: str = ""
+
+
+class Watch(NamedTuple):
+    """Who hears how the store does: the seconds of each answer, and whether it answers at all."""
+
+    answered: Callable[[float], None]
+    up: Callable[[bool], None]
+
+
+class RedisStore:
+    """A Store on one Redis. ``timeout`` is in ms; ``clock`` decides whose time is counted by."""
+
+    def __init__(self, server: Server, timeout: int, clock: Clock, watch: Watch) -> None:
+        self._script = Script()
+        self._seed = token_hex(16).encode()
+        self._clock, self._timeout = clock, timeout / 1000
+        self._watch = watch
+        self._redis_clock = RedisClock()
+        self._loop = asyncio.get_running_loop()
+        connect, commands = _connection(server)
+        greeting = Greeting((*commands, ("SCRIPT", "LOAD", self._script.text), ("TIME",)), self._greeted)
+        self._link = Link(connect, greeting, self._timeout, self._state_changed)
+
+    @property
+    def up(self) -> bool:
+        """Whether Redis answered last time it was asked."""
+        return self._link.state is State.UP
+
+    def submit(self, call: Call, done: Done) -> None:
+        """Send a call; ``done`` gets the Outcome, or a StoreError after at most the timeout."""
+        self._submit(call, done, self._loop.time(), second=False)
+
+    async def ask(self, call: Call) -> Outcome:
+        """Return the Outcome of a call that nobody waits for in Postfix.
+
+        Raises StoreError when Redis does not answer.
+        """
+        future: asyncio.Future[Outcome] = self._loop.create_future()
+
+        def done(outcome: Outcome | StoreError) -> None:
+            if future.done():
+                return
+            if isinstance(outcome, StoreError):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+        self.submit(call, done)
+        return await future
+
+    async def command(self, *args: str | bytes | int) -> Any:  # noqa: ANN401  # as many types as Redis has replies
+        """Return the reply to one plain command, for the index and for admins.
+
+        Raises StoreError when Redis does not answer or refuses.
+        """
+        future: asyncio.Future[Any] = self._loop.create_future()
+
+        def done(reply: object) -> None:
+            if not future.done():
+                future.set_result(reply)
+
+        words = tuple(str(arg) if isinstance(arg, int) else arg for arg in args)
+        self._link.submit("command", words, done, repeatable=False)
+        reply = await future
+        if isinstance(reply, StoreError):
+            raise reply
+        if isinstance(reply, hiredis.ReplyError):
+            raise StoreUnavailable("command", str(reply))
+        return reply
+
+    async def close(self) -> None:
+        """Close the link; calls under way get StoreUnavailable."""
+        await self._link.close()
+
+    def _submit(self, call: Call, done: Done, started: float, *, second: bool) -> None:
+        explicit = self._clock.store_now()
+        undoes = call.op in {Op.GIVE_BACK, Op.PEEK}
+        not_after = 0 if explicit or undoes else self._redis_clock.deadline(started + self._timeout)
+        attempt = _Attempt(call, done, started, encode(call, explicit, not_after, self._seed), second)
+        repeatable = undoes or bool(call.record and call.record.instance)
+        args = (b"EVALSHA", self._script.sha, *attempt.args)
+        self._link.submit(call.op.value, args, partial(self._heard, attempt), repeatable=repeatable)
+
+    def _heard(self, attempt: _Attempt, reply: Any) -> None:  # noqa: ANN401  # as many types as Redis has replies
+        if isinstance(reply, StoreError):
+            attempt.done(reply)
+            return
+        if isinstance(reply, Exception):
+            self._refused(attempt, reply)
+            return
+        now = self._loop.time()
+        if not self._clock.store_now():
+            self._redis_clock.heard(int(reply[1]), now)
+        if reply[0] == LATE:
+            self._late(attempt, now)
+            return
+        self._watch.answered(now - attempt.started)
+        attempt.done(decode(attempt.call, reply))
+
+    def _late(self, attempt: _Attempt, now: float) -> None:
+        """Try once more: nothing was charged, and the reply has said what time it is at Redis."""
+        if attempt.second or now >= attempt.started + self._timeout:
+            attempt.done(StoreUnavailable(attempt.call.op.value, "Redis ran the call after its deadline"))
+        else:
+            self._submit(attempt.call, attempt.done, attempt.started, second=True)
+
+    def _refused(self, attempt: _Attempt, error: Exception) -> None:
+        op = attempt.call.op.value
+        if str(error).startswith("NOSCRIPT") and not attempt.second:
+            heard = partial(self._heard, attempt._replace(second=True))
+            self._link.submit(op, (b"EVAL", self._script.text, *attempt.args), heard, repeatable=True)
+            return
+        attempt.done(StoreUnavailable(op, str(error)))
+
+    def _greeted(self, replies: list[Any]) -> None:
+        seconds, micros = replies[-1]
+        self._redis_clock.forget()
+        self._redis_clock.heard(int(seconds) * 1000 + int(micros) // 1000, self._loop.time())
+
+    def _state_changed(self, state: State) -> None:
+        self._watch.up(state is State.UP)
+
+
+def read_password(password_file: str) -> str:
+    """Return the first line of a password file, "" when none is named. Raises OSError."""
+    if not password_file:
+        return ""
+    return Path(password_file).read_text("utf-8").partition("\n")[0].strip()
+
+
+def _connection(server: Server) -> tuple[Connect, list[Args]]:
+    """Return how to connect to a redis://, rediss:// or unix:// URL, and how to log in there."""
+    options: dict[str, Any] = dict(parse_url(server.url))  # type: ignore[no-untyped-call]
+    secret = server.password or options.get("password") or ""
+    commands: list[Args] = []
+    if secret:
+        commands.append(("AUTH", options.get("username") or "default", secret))
+    if options.get("db"):
+        commands.append(("SELECT", str(options["db"])))
+    loop = asyncio.get_running_loop()
+    if path := options.get("path"):
+        return lambda factory: loop.create_unix_connection(factory, path), commands
+    host, port = options.get("host", "localhost"), options.get("port", 6379)
+    context = _tls(options) if urlsplit(server.url).scheme == "rediss" else None
+    return lambda factory: loop.create_connection(factory, host, port, ssl=context), commands
+
+
+def _tls(options: dict[str, Any]) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=options.get("ssl_ca_certs"))
+    if options.get("ssl_check_hostname") is False or options.get("ssl_cert_reqs") == "none":
+        context.check_hostname = False
+    if options.get("ssl_cert_reqs") == "none":
+        context.verify_mode = ssl.CERT_NONE
+    if options.get("ssl_certfile"):
+        context.load_cert_chain(options["ssl_certfile"], options.get("ssl_keyfile"))
+    return context
