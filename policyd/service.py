@@ -1,0 +1,192 @@
+"""The way of a request, whole: plan -> charge -> decide -> record.
+
+    Postfix asks -> Planner.plan -> store.submit -> decide -> Recorder -> Postfix hears
+
+The store is the only thing waited for. What happens when it gives no answer is decided here, in
+``_without_store``, and nowhere else.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from time import perf_counter
+from typing import NamedTuple, Protocol
+
+from policyd.clock import Clock
+from policyd.conf.schema import Config
+from policyd.errors import StoreError
+from policyd.model import Action, Outcome, PolicyRequest, Verdict
+from policyd.policy.decide import ACCEPT, decide
+from policyd.policy.plan import ChargePlan, Planner
+from policyd.settlement import Conversation, Kind, OpenMessage, OpenMessages
+from policyd.store.base import Call, Op, Record, Store
+
+MARGIN = 10_000
+"""How much longer a message record lives than Postfix may need to ask again, in ms."""
+
+OPEN = 7_200_000
+"""How long a message record waits for its END-OF-MESSAGE, in ms."""
+
+STORE_DOWN = Verdict(Action.DEFER, "The mail policy service cannot count just now; please try again later")
+
+Respond = Callable[[Verdict], None]
+
+
+class Decision(NamedTuple):
+    """One request on its way, with everything that is known of it."""
+
+    config: Config
+    conversation: Conversation
+    request: PolicyRequest
+    plan: ChargePlan
+    started: float
+    respond: Respond
+
+
+class Recorder(Protocol):
+    """Who hears what was decided: metrics, the decision log, the index."""
+
+    def decided(self, decision: Decision, verdict: Verdict, outcome: Outcome | None) -> None:
+        """Note a verdict; ``outcome`` is None when the store was not asked."""
+
+    def settled(self, decision: Decision, outcome: Outcome) -> None:
+        """Note that a message was completed and what it was charged in the end."""
+
+    def without_store(self, decision: Decision, verdict: Verdict, error: StoreError) -> None:
+        """Note an answer that was given without the store."""
+
+    def given_back(self, message: OpenMessage) -> None:
+        """Note that the charges of a message that was given up were undone."""
+
+    def settle_lost(self, kind: Kind) -> None:
+        """Note that a kind of traffic stopped showing its END-OF-MESSAGE."""
+
+
+class Service:
+    """Decides requests under the Config in force. ``configure`` swaps it whole."""
+
+    def __init__(self, config: Config, store: Store, recorder: Recorder, clock: Clock) -> None:
+        self._planner = Planner(config)
+        self._store, self._recorder, self._clock = store, recorder, clock
+        self._messages = OpenMessages(clock, self._give_back, recorder.settle_lost)
+
+    def configure(self, config: Config) -> None:
+        """Decide all requests from now on under ``config``; those under way keep theirs."""
+        self._planner = Planner(config)
+
+    def opened(self, host: str) -> Conversation:
+        """Return the state of a new connection from ``host``."""
+        return Conversation(host)
+
+    def closed(self, conversation: Conversation, *, by_us: bool) -> None:
+        """Note that a connection is gone; a close of our own says nothing about its message."""
+        if not by_us:
+            self._messages.closed(conversation, 2 * self._planner.config.listen.policy_timeout + 2000)
+
+    def decide(self, conversation: Conversation, request: PolicyRequest, respond: Respond) -> None:
+        """Answer one request: ``respond`` is called once, now or when the store has answered."""
+        started, planner = perf_counter(), self._planner
+        accounts = planner.config.accounts
+        at_end = request.protocol_state == "END-OF-MESSAGE"
+        if accounts.settle_at_end:
+            self._messages.seen(conversation, request)
+        if request.protocol_state != ("END-OF-MESSAGE" if accounts.charge_at_end else "RCPT") and not (
+            at_end and accounts.settle_at_end
+        ):
+            respond(ACCEPT)
+            return
+        plan = planner.plan_message if at_end else planner.plan
+        decision = Decision(
+            planner.config, conversation, request, plan(request, self._clock.now()), started, respond
+        )
+        if not at_end:
+            self._recipient(decision)
+        elif accounts.charge_at_end:
+            self._charge(decision, None)
+        else:
+            self._end(decision)
+
+    # RCPT
+
+    def _recipient(self, decision: Decision) -> None:
+        conversation, request, plan = decision.conversation, decision.request, decision.plan
+        message = None
+        if decision.config.accounts.settle_at_end and plan.traffic.account and request.instance:
+            message = self._messages.opened(conversation, request, plan.traffic.account, plan.traffic.kind)
+        if plan.charges:
+            self._charge(decision, message)
+            return
+        if message is not None and message.fingerprint != _fingerprint(request):
+            message.fingerprint = _fingerprint(request)
+            message.uncharged += 1
+        self._answer(decision, ACCEPT, None)
+
+    def _charge(self, decision: Decision, message: OpenMessage | None) -> None:
+        keep = _again(decision.config) if message is None else OPEN
+        if message is not None:
+            message.fingerprint = _fingerprint(decision.request)
+        record = self._record(decision, keep, message)
+        call = Call(Op.CHARGE, decision.plan.traffic.account, record, decision.plan.charges)
+        self._store.submit(call, partial(self._charged, decision, message))
+
+    def _charged(self, decision: Decision, message: OpenMessage | None, outcome: Outcome | StoreError) -> None:
+        if isinstance(outcome, StoreError):
+            self._without_store(decision, outcome)
+            return
+        if message is not None and outcome.admitted:
+            message.charged = True
+        self._answer(decision, decide(decision.plan, outcome), outcome)
+
+    # END-OF-MESSAGE
+
+    def _end(self, decision: Decision) -> None:
+        conversation, request, plan = decision.conversation, decision.request, decision.plan
+        message = conversation.message
+        self._messages.ended(conversation, request, plan.traffic.kind)
+        if not plan.charges or (message and not message.charged and message.uncharged >= request.recipient_count):
+            self._answer(decision, ACCEPT, None)
+            return
+        call = Call(Op.SETTLE, plan.traffic.account, self._record(decision, _again(decision.config), message), plan.charges)
+        self._store.submit(call, partial(self._settled, decision))
+
+    def _settled(self, decision: Decision, outcome: Outcome | StoreError) -> None:
+        """Accept in any case: a settlement never refuses, and without it the charges of RCPT stand."""
+        if isinstance(outcome, StoreError):
+            self._recorder.without_store(decision, ACCEPT, outcome)
+        else:
+            self._recorder.settled(decision, outcome)
+        decision.respond(ACCEPT)
+
+    def _give_back(self, message: OpenMessage) -> None:
+        record = Record(message.host, message.instance, message.fingerprint, 0)
+
+        def done(outcome: Outcome | StoreError) -> None:
+            if isinstance(outcome, Outcome) and outcome.admitted:
+                self._recorder.given_back(message)
+
+        self._store.submit(Call(Op.GIVE_BACK, message.account, record, ()), done)
+
+    # answers
+
+    def _record(self, decision: Decision, keep: int, message: OpenMessage | None) -> Record:
+        request = decision.request
+        uncharged = message.uncharged if message is not None else 0
+        host, recipients = decision.conversation.host, request.recipient_count
+        return Record(host, request.instance, _fingerprint(request), keep, uncharged, recipients)
+
+    def _answer(self, decision: Decision, verdict: Verdict, outcome: Outcome | None) -> None:
+        self._recorder.decided(decision, verdict, outcome)
+        decision.respond(verdict)
+
+    def _without_store(self, decision: Decision, error: StoreError) -> None:
+        verdict = ACCEPT if decision.config.store.when_down is Action.ACCEPT else STORE_DOWN
+        self._recorder.without_store(decision, verdict, error)
+        decision.respond(verdict)
+
+
+def _fingerprint(request: PolicyRequest) -> str:
+    return f"{request.protocol_state} {request.recipient}"
+
+
+def _again(config: Config) -> int:
+    """Return how long Postfix may repeat its last request, in ms."""
+    return 2 * config.listen.policy_timeout + MARGIN

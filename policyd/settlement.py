@@ -1,0 +1,143 @@
+"""Which messages are open, and when one was given up, so that its charges are given back.
+
+A message ends with its END-OF-MESSAGE. It was given up when its smtpd asks about another one on the
+same connection, or when the connection closed and the message was not seen again in the time that
+Postfix needs to ask twice. smtpd does not tell of an RSET, a QUIT or a lost client.
+
+Charges are given back only to kinds of traffic that have shown an END-OF-MESSAGE: a Postfix that
+never asks at the end of a message must not turn into "no limit".
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from policyd.clock import Clock, Timer
+from policyd.model import PolicyRequest, TrafficKind
+
+GIVEN_UP_IN_A_ROW = 20
+"""After so many messages of a kind without an END-OF-MESSAGE its charges are final."""
+
+_KINDS = 10_000
+
+
+class Kind(NamedTuple):
+    """A kind of traffic: one way by which mail reaches Postfix."""
+
+    host: str
+    server_address: str
+    server_port: int
+    policy_context: str
+    traffic: TrafficKind
+
+    def __str__(self) -> str:
+        context = f" policy_context={self.policy_context}" if self.policy_context else ""
+        return f"{self.traffic} by {self.server_address}:{self.server_port} of {self.host or 'this host'}{context}"
+
+
+class OpenMessage:
+    """A message between its first RCPT and its end. ``uncharged`` recipients cost no call."""
+
+    __slots__ = ("account", "charged", "fingerprint", "host", "instance", "kind", "owner", "timer", "uncharged")
+
+    def __init__(self, owner: "Conversation", instance: str, account: str, kind: Kind) -> None:
+        self.owner, self.host, self.instance = owner, owner.host, instance
+        self.account, self.kind = account, kind
+        self.fingerprint, self.charged, self.uncharged = "", False, 0
+        self.timer: Timer | None = None
+
+
+class Conversation:
+    """What policyd remembers of one connection: whose it is, and the message it speaks of."""
+
+    __slots__ = ("host", "message")
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        self.message: OpenMessage | None = None
+
+
+class _Proof:
+    __slots__ = ("given_up", "shown")
+
+    def __init__(self) -> None:
+        self.shown, self.given_up = False, 0
+
+
+class OpenMessages:
+    """The open messages of one daemon. ``give_back`` undoes one; ``lost`` hears of a kind that
+    stopped showing its END-OF-MESSAGE.
+    """
+
+    def __init__(self, clock: Clock, give_back: Callable[[OpenMessage], None], lost: Callable[[Kind], None]) -> None:
+        self._clock, self._give_back, self._lost = clock, give_back, lost
+        self._open: dict[tuple[str, str], OpenMessage] = {}
+        self._proofs: dict[Kind, _Proof] = {}
+
+    def seen(self, conversation: Conversation, request: PolicyRequest) -> OpenMessage | None:
+        """Return the open message that a request belongs to; a former one on its connection is over."""
+        former = conversation.message
+        if former is not None and former.instance != request.instance:
+            conversation.message = None
+            if former.owner is conversation:
+                self._give_up(former)
+        message = self._open.get((conversation.host, request.instance))
+        if message is not None:
+            message.owner = conversation
+            conversation.message = message
+            if message.timer is not None:
+                message.timer.cancel()
+                message.timer = None
+        return message
+
+    def opened(
+        self, conversation: Conversation, request: PolicyRequest, account: str, traffic: TrafficKind
+    ) -> OpenMessage:
+        """Return the open message of a request that charges ``account``, made when it is new.
+
+        A message whose account has changed with the configuration is over; a new one begins.
+        """
+        message = self._open.get((conversation.host, request.instance))
+        if message is not None and message.account == account:
+            return message
+        if message is not None:
+            self._give_up(message)
+        message = OpenMessage(conversation, request.instance, account, _kind(conversation, request, traffic))
+        conversation.message = message
+        self._open[conversation.host, request.instance] = message
+        return message
+
+    def ended(self, conversation: Conversation, request: PolicyRequest, traffic: TrafficKind) -> None:
+        """Note an END-OF-MESSAGE: this kind of traffic shows them."""
+        message = self._open.pop((conversation.host, request.instance), None)
+        kind = message.kind if message is not None else _kind(conversation, request, traffic)
+        if len(self._proofs) >= _KINDS:
+            self._proofs.clear()
+        proof = self._proofs.setdefault(kind, _Proof())
+        proof.shown, proof.given_up = True, 0
+
+    def closed(self, conversation: Conversation, patience: int) -> None:
+        """Give up the connection's message unless it is seen again within ``patience`` ms."""
+        message = conversation.message
+        if message is not None and message.owner is conversation and self._is_open(message):
+            message.timer = self._clock.call_later(patience, lambda: self._give_up(message))
+
+    def _is_open(self, message: OpenMessage) -> bool:
+        return self._open.get((message.host, message.instance)) is message
+
+    def _give_up(self, message: OpenMessage) -> None:
+        if not self._is_open(message):
+            return
+        del self._open[message.host, message.instance]
+        proof = self._proofs.get(message.kind)
+        if not message.charged or proof is None or not proof.shown:
+            return
+        proof.given_up += 1
+        if proof.given_up > GIVEN_UP_IN_A_ROW:
+            proof.shown = False
+            self._lost(message.kind)
+            return
+        self._give_back(message)
+
+
+def _kind(conversation: Conversation, request: PolicyRequest, traffic: TrafficKind) -> Kind:
+    return Kind(conversation.host, request.server_address, request.server_port, request.policy_context, traffic)
