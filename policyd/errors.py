@@ -6,6 +6,7 @@
     |-- ListenError            a listener cannot be opened as configured
     |-- StateDirectoryError    the state directory is taken or cannot be used
     |-- DaemonError            a command could not reach the daemon (exit code 75)
+    |-- ToolError              another program that policyd asks (postconf) failed
     `-- StoreError             the store gave no answer that counts
         |-- StoreTimeout       none within store.timeout
         `-- StoreUnavailable   not connected, or Redis refused the command
@@ -72,6 +73,14 @@ class StateDirectoryError(PolicydError):
 
 class DaemonError(PolicydError):
     """Raised by commands when the daemon cannot be reached or does not answer."""
+
+
+class ToolError(PolicydError):
+    """Raised when another program that policyd asks (postconf) cannot be run or fails."""
+
+    def __init__(self, command: str, why: str) -> None:
+        self.command = command
+        super().__init__(f"{command}: {why}")
 
 
 class StoreError(PolicydError):
