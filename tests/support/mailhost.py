@@ -1,0 +1,56 @@
+"""The Postfix that the e2e tests share: the ports of a hosting server, and a few faulty ones."""
+
+from pathlib import Path
+
+from tests.support.ports import free_port
+from tests.support.postfix import Postfix
+from tests.support.postfix_files import Port
+
+RECIPES = Path(__file__).parents[1] / "e2e" / "recipes"
+PICKUP_PORT = 10027
+"""The port of the recipe's re-injection, replaced by a free one."""
+
+_AFTER = "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination"
+
+
+def mailhost(sasl: Path, next_hop: int) -> Postfix:
+    """Return a Postfix that has not started yet, with these ports.
+
+    smtp                 what port 25 is: from LOCAL local, from FOREIGN inbound
+    submission           what port 587 is: SASL login needed
+    smtp-final           as smtp, without the end-of-message check
+    submission-final     as submission, without the end-of-message check
+    data-refused         as smtp, but Postfix refuses every DATA after us
+    hasty                as smtp, but waits only 2 s for an answer
+    pickup               where the recipe injects mail from sendmail(1) again
+    """
+    number = free_port()
+    host = Postfix(sasl, next_hop)
+    host.append(main=f"policyd_pickup = {host.check('pickup')}\n", master=master_recipe(number))
+    settled = {
+        "smtpd_recipient_restrictions": f"{host.check()}, {_AFTER}",
+        "smtpd_end_of_data_restrictions": host.check(),
+    }
+    login = {
+        "smtpd_sasl_auth_enable": "yes",
+        "mynetworks": "",
+        "smtpd_client_restrictions": "permit_sasl_authenticated, reject",
+    }
+    final = {**settled, "smtpd_end_of_data_restrictions": ""}
+    hasty = host.check(timeout="2s")
+    host.add("smtp", settled)
+    host.add("submission", settled | login)
+    host.add("smtp-final", final)
+    host.add("submission-final", final | login)
+    host.add("data-refused", settled | {"smtpd_data_restrictions": "reject"})
+    host.add(
+        "hasty",
+        {"smtpd_recipient_restrictions": f"{hasty}, {_AFTER}", "smtpd_end_of_data_restrictions": hasty},
+    )
+    host.ports["pickup"] = Port("pickup", number=number, written=False)
+    return host
+
+
+def master_recipe(number: int) -> str:
+    """Return the master.cf recipe with the port of its re-injection replaced."""
+    return (RECIPES / "master.cf").read_text().replace(str(PICKUP_PORT), str(number))
