@@ -7,6 +7,7 @@
     |-- StateDirectoryError    the state directory is taken or cannot be used
     |-- DaemonError            a command could not reach the daemon (exit code 75)
     |-- ToolError              another program that policyd asks (postconf) failed
+    |-- RequestError           what an admin asks for cannot be done as asked
     `-- StoreError             the store gave no answer that counts
         |-- StoreTimeout       none within store.timeout
         `-- StoreUnavailable   not connected, or Redis refused the command
@@ -81,6 +82,14 @@ class ToolError(PolicydError):
     def __init__(self, command: str, why: str) -> None:
         self.command = command
         super().__init__(f"{command}: {why}")
+
+
+class RequestError(PolicydError):
+    """Raised when what an admin asks for cannot be done as asked; ``status`` is an HTTP status."""
+
+    def __init__(self, status: int, why: str) -> None:
+        self.status = status
+        super().__init__(why)
 
 
 class StoreError(PolicydError):
