@@ -11,6 +11,7 @@ from datetime import date
 from ipaddress import IPv4Network, IPv6Network
 from zoneinfo import ZoneInfo
 
+from policyd.errors import Issue
 from policyd.model import Action, Counts, Mode, Per, Recipients, TrafficKind
 
 Network = IPv4Network | IPv6Network
@@ -113,7 +114,7 @@ class Accounts:
     ``plans`` maps every hosted domain to the name of its plan; ``changed`` has the terms of the
     domains that differ from their plan. ``aliases`` and ``local_users`` lead to accounts.
     ``local_names`` are this host's own names (myhostname, myorigin). ``origins`` says for each
-    domain where it was listed.
+    domain where it was listed: ``file:line:column``, or the source in ``hosted``.
     """
 
     local_clients: tuple[Network, ...]
@@ -129,6 +130,7 @@ class Accounts:
     verified_contexts: frozenset[str]
     charge_at_end: bool
     settle_at_end: bool
+    origins: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +147,9 @@ class Config:
     """One configuration, whole and checked.
 
     ``relayed`` are the limits that look at relayed traffic, which has no plan.
-    ``files`` are all files that it was read from; ``stale`` are those whose last good text is in
-    force because the present one is bad.
+    ``files`` are all files that it was read from, as absolute paths. ``stale`` are the included
+    files that are bad now: their last good text is in force, but for those in ``left_out``, which
+    have none. ``stale_issues`` says what is wrong with them.
     """
 
     mode: Mode
@@ -162,6 +165,8 @@ class Config:
     log_accepted: bool
     files: tuple[str, ...]
     stale: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    stale_issues: tuple[Issue, ...] = ()
 
     def terms(self, account: str) -> Terms:
         """Return what is in force for an account: its own terms, else those of its plan.

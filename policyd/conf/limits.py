@@ -1,0 +1,193 @@
+"""The keys of a limit, as they are written: in ``limits``, and below ``change`` of plans and domains."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from policyd.conf import units
+from policyd.conf.issues import At, did_you_mean, shown
+from policyd.conf.nodes import Node, Scalar, Table
+from policyd.conf.structures import Key, ListOf, MapOf, Record, Values, table
+from policyd.conf.values import LATER, Json, Placed, Spot, Unfit, Value, duration, name, or_null, whole_number, word
+from policyd.model import Action, Counts, Mode, Per, Recipients, TrafficKind
+
+UNLIMITED = "unlimited"
+LIMITED_TRAFFIC = (TrafficKind.USER, TrafficKind.SCRIPT, TrafficKind.LIST, TrafficKind.RELAYED)
+"""The traffic that is charged, and so can be limited."""
+
+OverByTraffic = Mapping[TrafficKind | None, Placed[Action]]
+"""What is written below ``over``; None stands for all traffic of the limit."""
+
+_KINDS = ("rate",)
+_LATER_KINDS = ("size", "pace")
+_LATER_KEYS = ("lock", "tell", "protocols", "strikes", "every", "by", "delay_up_to", "remember", "family")
+
+
+class Amount(NamedTuple):
+    """What ``max`` says. ``units`` None: unlimited. ``sized``: it was written with a unit of bytes."""
+
+    units: int | None
+    sized: bool
+
+
+def _amount(written: str) -> Amount | Unfit:
+    if written == UNLIMITED:
+        return Amount(None, sized=False)
+    octets = units.size(written)
+    if octets is not None and octets <= units.LARGEST:
+        return Amount(octets, sized=True)
+    number = whole_number(written)
+    if not isinstance(number, Unfit):
+        return Amount(number, sized=False)
+    if "no whole number" in number.problem and number.cure.startswith("write a"):
+        return Unfit(
+            f'"{shown(written)}" is no number and no size',
+            "write a number such as 400, a size such as 500MB, or unlimited",
+        )
+    return number
+
+
+def _action(written: str) -> Action | Unfit:
+    known = {action.value: action for action in Action}
+    if written in known:
+        return known[written]
+    if written == "delay":
+        return Unfit(f"delay belongs to limits of kind pace, which {LATER.removeprefix('is ')}", "write defer")
+    return Unfit(f'"{shown(written)}" is no action', did_you_mean(written, known))
+
+
+def _traffic(written: str) -> TrafficKind | Unfit:
+    known = {kind.value: kind for kind in LIMITED_TRAFFIC}
+    if written in known:
+        return known[written]
+    if written == TrafficKind.INBOUND:
+        return Unfit("inbound traffic is charged to nobody, so no limit looks at it", "remove it")
+    if written == "login":
+        return Unfit(f"login {LATER}", "remove it")
+    return Unfit(f'"{shown(written)}" is no kind of traffic', did_you_mean(written, known))
+
+
+_ACTION = Value(_action, "an action", "defer", {"enum": [action.value for action in Action]})
+_TRAFFIC = Value(_traffic, "a kind of traffic", "user", {"enum": [kind.value for kind in LIMITED_TRAFFIC]})
+
+
+@dataclass(frozen=True, slots=True)
+class _Over:
+    """One action for all traffic of the limit, or a map from traffic to action."""
+
+    example: str = "{user: reject, script: defer, list: defer}"
+
+    def read(self, node: Node, at: At) -> OverByTraffic | None:
+        if not isinstance(node, Table):
+            spot = Spot(_ACTION).read(node, at)
+            return None if spot is None else {None: spot}
+        over: dict[TrafficKind | None, Placed[Action]] = {}
+        for key, value in node.entries:
+            here = at.key(key.text)
+            kind = _TRAFFIC.read(Scalar(key.text, key.place, plain=False), here)
+            spot = Spot(_ACTION).read(value, here)
+            if kind is not None and spot is not None:
+                over[kind] = spot
+        return over
+
+    def schema(self) -> Json:
+        by_traffic = {kind.value: _ACTION.schema() for kind in LIMITED_TRAFFIC}
+        return {
+            "anyOf": [_ACTION.schema(), {"type": "object", "properties": by_traffic, "additionalProperties": False}]
+        }
+
+
+LIMIT_NAME = name("the name of a limit", "domain-hourly")
+PLAN_NAME = name("the name of a plan", "shared")
+SCHEDULE_NAME = name("the name of a schedule", "off-peak")
+
+KIND = Key(
+    "kind",
+    Value(lambda written: written, "a kind of limit", "rate", {"enum": list(_KINDS)}),
+    "The kind of the limit: rate.",
+    required=True,
+)
+COUNTS = Key(
+    "counts",
+    word(Counts, "something that a rate limit counts", "recipients", later=("logins", "failed-logins")),
+    "What is counted: recipients (the default), messages or bytes.",
+)
+PER = Key(
+    "per",
+    word(Per, "something to count for", "domain", later=("mailbox", "list", "list-family")),
+    "What is counted for: domain (the default), user, sender or client, each within its account.",
+)
+MAX = Key(
+    "max",
+    Value(_amount, "a number, a size or unlimited", "400", {"anyOf": [
+        {"type": "integer", "minimum": 0, "maximum": units.LARGEST},
+        {"type": "string", "pattern": units.SIZE_PATTERN},
+        {"const": UNLIMITED},
+    ]}),
+    "How much is let through in any window: a number, a size where bytes are counted, or unlimited.",
+    required=True,
+)  # fmt: skip
+WINDOW = Key(
+    "window",
+    duration("1h", units.SECOND, 31 * units.DAY),
+    "The length of the sliding window, 1s to 31d.",
+    required=True,
+)
+OVER = Key(
+    "over",
+    _Over(),
+    "What happens over the limit: accept, defer, reject or quarantine; one for all traffic, or by traffic.",
+)
+TRAFFIC = Key(
+    "traffic",
+    ListOf(_TRAFFIC, "[user, script, list]", at_least=1),
+    "The traffic that the limit looks at: user, script and list by default; relayed stands alone.",
+)
+RECIPIENTS = Key(
+    "recipients", word(Recipients, "a choice of recipients", "all"), "all, or remote: those that are not hosted here."
+)
+MODE = Key("mode", word(Mode, "a mode", "enforce"), "observe evaluates, counts and logs, and refuses nothing.")
+_SCHEDULE_OR_NONE: Value[str] = or_null(SCHEDULE_NAME, "")
+LIFTED_BY = Key("lifted_by", _SCHEDULE_OR_NONE, "The schedule that switches the limit off while it is open.")
+
+_CHANGEABLE = (COUNTS, PER, MAX, WINDOW, OVER, TRAFFIC, RECIPIENTS, MODE, LIFTED_BY)
+_EXAMPLE = "{kind: rate, max: 400, window: 1h}"
+
+RATE = table(KIND, *_CHANGEABLE, example=_EXAMPLE, later=_LATER_KEYS)
+"""A limit of kind rate."""
+
+CHANGE = Record(
+    tuple(Key(key.name, key.shape, key.doc) for key in _CHANGEABLE),
+    "{max: 800}",
+    frozenset(_LATER_KEYS),
+    {"kind": "a limit keeps its kind; write a limit of another name"},
+)
+"""The fields of a limit that a plan or a domain can alter."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """A limit of any kind. One of a kind that is reserved is a single mistake, whatever is in it."""
+
+    example: str = _EXAMPLE
+
+    def read(self, node: Node, at: At) -> Values | None:
+        for key, value in node.entries if isinstance(node, Table) else ():
+            if key.text != KIND.name or not isinstance(value, Scalar) or value.text in _KINDS:
+                continue
+            if value.text in _LATER_KINDS:
+                at.key(KIND.name).report(
+                    value.place, f"the kind {value.text} {LATER}", "remove the limit, and its name from the plans"
+                )
+            else:
+                at.key(KIND.name).report(
+                    value.place, f'"{shown(value.text)}" is no kind of limit', did_you_mean(value.text, _KINDS)
+                )
+            return None
+        return RATE.read(node, at)
+
+    def schema(self) -> Json:
+        return RATE.schema()
+
+
+LIMITS = MapOf(LIMIT_NAME, _Limit(), "domain-hourly: {kind: rate, max: 400, window: 1h}")

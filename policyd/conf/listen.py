@@ -1,0 +1,192 @@
+"""The static sections: where policyd listens, and how it reaches the store.
+
+Relative paths in these two sections are taken from the current directory, so that a checkout can
+run as it is; all other files are named from the directory of the configuration file.
+"""
+
+import re
+from urllib.parse import urlsplit
+
+from policyd.conf import units
+from policyd.conf.issues import At, shown
+from policyd.conf.schema import Endpoint, Listen, StoreSettings
+from policyd.conf.structures import Key, ListOf, Values, table
+from policyd.conf.values import LATER, Placed, Spot, Unfit, Value, duration, file_mode, flag, or_null, text, word
+from policyd.model import Action
+
+_LONGEST_PATH = 107
+_HOST = re.compile(r"[A-Za-z0-9_.-]{1,253}\Z|\[[0-9A-Fa-f:.]+\]\Z")
+_HIGHEST_PORT = 65_535
+_SCHEMES = ("redis", "rediss", "unix")
+_LATER_SCHEMES = ("sentinel", "redis+sentinel", "cluster", "redis+cluster")
+
+
+def endpoint(written: str) -> Endpoint | Unfit:
+    """Return the endpoint of ``unix:PATH`` or ``host:port``."""
+    if written.startswith("unix:"):
+        path = written.removeprefix("unix:")
+        if not path or path.endswith("/"):
+            return Unfit(f'"{shown(written)}" names no socket', "write unix:/run/policyd/NAME")
+        if len(path.encode()) > _LONGEST_PATH:
+            return Unfit(
+                f"the path has more than {_LONGEST_PATH} bytes", "choose a shorter path; the system takes no longer one"
+            )
+        return Endpoint(path=path)
+    host, _, port = written.rpartition(":")
+    if not _HOST.match(host) or not re.match(r"[0-9]{1,5}\Z", port, re.ASCII) or int(port) > _HIGHEST_PORT:
+        cure = (
+            f"write unix:{written}" if written.startswith("/") else "write unix:/path, 127.0.0.1:10031 or [::1]:10031"
+        )
+        return Unfit(f'"{shown(written)}" is no address to listen on', cure)
+    return Endpoint(host=host.strip("[]"), port=int(port))
+
+
+def _store_url(written: str) -> str | Unfit:
+    if written == "embedded":
+        return written
+    try:
+        parts = urlsplit(written)
+        password = parts.password
+    except ValueError:
+        return Unfit(f'"{shown(written)}" is no URL', "write embedded, or redis://host:6379/0")
+    if parts.scheme in _LATER_SCHEMES:
+        return Unfit(f"{parts.scheme} {LATER}", "write embedded, or redis://host:6379/0")
+    if parts.scheme not in _SCHEMES or not (parts.path if parts.scheme == "unix" else parts.hostname):
+        return Unfit(
+            f'"{shown(written)}" is no store',
+            "write embedded, redis://host:6379/0, rediss://host:6379/0 or unix:///path",
+        )
+    if password is not None:
+        return Unfit(
+            "a password stands in the URL, where it gets into logs",
+            "put it into a file of its own and name that in store.password_file",
+        )
+    return written
+
+
+_NO_ENDPOINT = Endpoint()
+_PATTERN = r"^(unix:.+|.+:[0-9]{1,5})$"
+_ENDPOINT = Value(
+    endpoint, "an address", "unix:/var/spool/postfix/policyd/policy", {"type": "string", "pattern": _PATTERN}
+)
+_TCP_EXAMPLE = Value(
+    endpoint, "an address", "127.0.0.1:9932", {"type": "string", "pattern": _PATTERN}, null=_NO_ENDPOINT
+)
+_UNIX_EXAMPLE = Value(
+    endpoint,
+    "an address",
+    "unix:/run/policyd/admin.sock",
+    {"type": "string", "pattern": "^unix:.+$"},
+    null=_NO_ENDPOINT,
+)
+
+POSTFIX = Key(
+    "postfix",
+    ListOf(Spot(_ENDPOINT), '["unix:/var/spool/postfix/policyd/policy"]', at_least=1),
+    "Where Postfix asks: unix:/path, or host:port together with trust_tcp. Port 0 takes any free one.",
+    required=True,
+)
+POSTFIX_MODE = Key("postfix_mode", file_mode(), 'The mode of the unix sockets for Postfix, "0660".')
+POSTFIX_GROUP = Key(
+    "postfix_group", text("the name of a group", "postfix"), "The group of the unix sockets for Postfix."
+)
+TRUST_TCP = Key(
+    "trust_tcp", flag(), "Whether TCP clients are believed: whoever reaches the port can spend for any customer."
+)
+POLICY_TIMEOUT = Key(
+    "policy_timeout",
+    duration("45s", units.SECOND, units.HOUR),
+    "The timeout= of the check_policy_service entries in Postfix (its default is 100s).",
+)
+METRICS = Key("metrics", Spot(_TCP_EXAMPLE), "Where /metrics, /livez and /readyz are served.")
+ADMIN = Key("admin", Spot(_UNIX_EXAMPLE), "The unix socket that the policyd commands speak to.")
+
+LISTEN = table(
+    POSTFIX, POSTFIX_MODE, POSTFIX_GROUP, TRUST_TCP, POLICY_TIMEOUT, METRICS, ADMIN,
+    example='listen: {postfix: ["unix:/var/spool/postfix/policyd/policy"]}',
+    later=("dovecot", "dovecot_key_file", "metrics_token_file"),
+)  # fmt: skip
+
+URL = Key(
+    "url",
+    Value(_store_url, "a store", "embedded", {"type": "string", "pattern": "^(embedded|(rediss?|unix)://.+)$"}),
+    "embedded (a private redis-server), or redis://, rediss:// or unix:// of one that you run.",
+)
+_FILE_OR_NONE: Value[str] = or_null(text("a file", "/etc/policyd/redis.password"), "")
+PASSWORD_FILE = Key(
+    "password_file",
+    _FILE_OR_NONE,
+    "A file that holds the password of the store.",
+)
+DIRECTORY = Key("directory", text("a directory", "/var/lib/policyd"), "The state directory.")
+TIMEOUT = Key("timeout", duration("250ms", 5, 10 * units.SECOND), "How long one call of the store may take.")
+WHEN_DOWN = Key(
+    "when_down",
+    word(Action, "what to do without a store", "accept", only=(Action.ACCEPT, Action.DEFER), later=("local",)),
+    "What is answered while the store is down: accept (no limit) or defer (mail waits).",
+)
+
+STORE = table(URL, PASSWORD_FILE, DIRECTORY, TIMEOUT, WHEN_DOWN, example="store: {url: embedded}")
+
+
+def listen(values: Values, at: At) -> Listen:
+    """Return the listeners; TCP without trust and one address for two services are reported."""
+    postfix = values.get(POSTFIX, ())
+    metrics = values.maybe(METRICS)
+    admin = values.maybe(ADMIN)
+    trusted = values.get(TRUST_TCP, False)
+    if not trusted:
+        _report_tcp(postfix, at)
+    if admin is not None and admin.value.host:
+        at.key("admin").report(admin.place, "the admin socket is a unix socket only", f"write {_UNIX_EXAMPLE.example}")
+    named = [(f"postfix[{index}]", spot) for index, spot in enumerate(postfix)]
+    _report_shared([*named, ("metrics", metrics), ("admin", admin)], at)
+    default = Listen()
+    return Listen(
+        postfix=tuple(spot.value for spot in postfix),
+        postfix_mode=values.get(POSTFIX_MODE, default.postfix_mode),
+        postfix_group=values.get(POSTFIX_GROUP, default.postfix_group),
+        trust_tcp=trusted,
+        policy_timeout=values.get(POLICY_TIMEOUT, default.policy_timeout),
+        metrics=_written(metrics),
+        admin=_written(admin),
+    )
+
+
+def store(values: Values) -> StoreSettings:
+    """Return how the store is reached."""
+    default = StoreSettings()
+    return StoreSettings(
+        url=values.get(URL, default.url),
+        password_file=values.get(PASSWORD_FILE, default.password_file),
+        directory=values.get(DIRECTORY, default.directory),
+        timeout=values.get(TIMEOUT, default.timeout),
+        when_down=values.get(WHEN_DOWN, default.when_down),
+    )
+
+
+def _written(spot: Placed[Endpoint] | None) -> Endpoint | None:
+    return None if spot is None or spot.value == _NO_ENDPOINT else spot.value
+
+
+def _report_tcp(postfix: tuple[Placed[Endpoint], ...], at: At) -> None:
+    for index, (address, place) in enumerate(postfix):
+        if address.host:
+            problem = "whoever reaches a TCP port can spend for any customer"
+            cure = "listen on a unix socket, or write trust_tcp: true if only Postfix reaches the port"
+            at.key("postfix").item(index).report(place, problem, cure)
+
+
+def _report_shared(named: list[tuple[str, Placed[Endpoint] | None]], at: At) -> None:
+    seen: dict[Endpoint, str] = {}
+    for name, spot in named:
+        if spot is None or spot.value == _NO_ENDPOINT or (spot.value.host and not spot.value.port):
+            continue
+        if spot.value in seen:
+            here = At(at.issues, f"{at.path}.{name}")
+            here.report(
+                spot.place,
+                f"{spot.value} is taken by {at.path}.{seen[spot.value]} already",
+                "give each its own address",
+            )
+        seen.setdefault(spot.value, name)

@@ -1,0 +1,82 @@
+"""policyd.yaml -> Config, or every mistake that is in it."""
+
+from pathlib import Path
+
+from policyd.conf import listen as static
+from policyd.conf import sections
+from policyd.conf.accounts import accounts
+from policyd.conf.files import read_text
+from policyd.conf.include import Copies
+from policyd.conf.issues import At
+from policyd.conf.nodes import parse
+from policyd.conf.plans import Rules, in_force, rules
+from policyd.conf.schedules import schedules
+from policyd.conf.schema import Config, Terms
+from policyd.conf.structures import NOTHING, Values
+from policyd.errors import ConfigError, Issue
+from policyd.model import Mode
+
+INCLUDES = "includes"
+"""Where the last good texts of included files are, below the state directory."""
+
+
+def load(path: str | Path, state_directory: str | None = None) -> Config:
+    """Read a configuration file and all that it names.
+
+    The last good texts of included files are read from and kept in ``state_directory`` (default:
+    ``store.directory``), when it exists and belongs to the user that runs this.
+
+    Raises:
+        ConfigError: with all mistakes of all files, sorted by file and line.
+
+    """
+    issues: list[Issue] = []
+    config = _config(str(path), state_directory, issues)
+    if config is None or issues:
+        raise ConfigError(sorted(issues))
+    return config
+
+
+def _config(path: str, state_directory: str | None, issues: list[Issue]) -> Config | None:
+    at = At(issues)
+    text = read_text(Path(path), path, at)
+    root = parse(text, path, issues) if text is not None else None
+    values = sections.ROOT.read(root, at) if root is not None else None
+    if values is None:
+        return None
+    settings = static.store(values.get(sections.STORE_KEY, NOTHING))
+    copies = Copies(Path(state_directory or settings.directory) / INCLUDES)
+    terms = _rules(values, issues)
+    read = accounts(path, values.get(sections.ACCOUNTS_KEY, _absent(values)), terms, copies, at.key("accounts"))
+    config = Config(
+        mode=values.get(sections.MODE, Mode.ENFORCE),
+        listen=static.listen(values.get(sections.LISTEN_KEY, NOTHING), at.key("listen")),
+        store=settings,
+        accounts=read.accounts,
+        exempt=sections.exempt(values.get(sections.EXEMPT_KEY, NOTHING)),
+        list_contexts=frozenset(values.get(sections.LISTS_KEY, NOTHING).get(sections.CONTEXTS, ())),
+        schedules={name: schedule for name, schedule in (terms.schedules or {}).items() if schedule is not None},
+        limits={name: draft.limit for name, draft in terms.limits.items() if draft is not None},
+        plans={name: Terms(name, in_force(drafts or {})) for name, drafts in (terms.plans or {}).items()},
+        relayed=terms.relayed(),
+        log_accepted=values.get(sections.LOG_KEY, NOTHING).get(sections.ACCEPTED, False),
+        files=tuple(str(Path(file).absolute()) for file in dict.fromkeys([path, *read.files])),
+        stale=tuple(read.included.stale),
+        left_out=tuple(read.included.left_out),
+        stale_issues=tuple(sorted(read.included.issues)),
+    )
+    if not issues:
+        copies.keep(read.included.good, set(read.included.stale))
+    return config
+
+
+def _rules(values: Values, issues: list[Issue]) -> Rules:
+    written = values.maybe(sections.SCHEDULES_KEY)
+    unread = written is None and sections.SCHEDULES_KEY.name in values.flawed
+    named = None if unread else schedules(written or ())
+    return rules(values.maybe(sections.LIMITS_KEY), values.maybe(sections.PLANS_KEY), named, issues)
+
+
+def _absent(values: Values) -> Values:
+    """Return a section that was not written, placed where it would be: in the file."""
+    return Values({}, values.place)

@@ -1,0 +1,79 @@
+"""The whole file as one table of keys: what the loader reads, and what the JSON Schema describes."""
+
+from policyd.conf.accounts import ACCOUNTS, NETWORK
+from policyd.conf.issues import shown
+from policyd.conf.limits import LIMITS
+from policyd.conf.listen import LISTEN, STORE
+from policyd.conf.plans import PLANS
+from policyd.conf.schedules import SCHEDULES
+from policyd.conf.schema import Exempt, Network
+from policyd.conf.structures import Key, ListOf, Values, table
+from policyd.conf.values import Unfit, Value, flag, text, word
+from policyd.model import Mode
+
+
+def _version(written: str) -> int | Unfit:
+    if written == "1":
+        return 1
+    return Unfit(f"this policyd reads version 1, not {shown(written)}", "write version: 1")
+
+
+def _lower(written: str) -> str | Unfit:
+    return written.lower() if written else Unfit("the pattern is empty", 'write "postmaster@*"')
+
+
+_PATTERN = Value(_lower, "a pattern", '"postmaster@*"', {"type": "string", "minLength": 1})
+
+RECIPIENTS = Key(
+    "recipients", ListOf(_PATTERN, '["postmaster@*"]'), "Shell patterns of recipients that no limit looks at."
+)
+LOGINS = Key(
+    "logins", ListOf(_PATTERN, '["newsletter@example.org"]'), "Shell patterns of logins that no limit looks at."
+)
+CLIENTS: Key[tuple[Network, ...]] = Key(
+    "clients", ListOf(NETWORK, "[192.0.2.1]"), "Networks of clients that no limit looks at."
+)
+CONTEXTS = Key(
+    "contexts",
+    ListOf(text("a policy_context", "mailman", r"^\S+$"), "[mailman]"),
+    "policy_contexts that only the list software reaches.",
+)
+ACCEPTED = Key("accepted", flag(), "Whether every accepted request is logged too.")
+
+VERSION = Key(
+    "version", Value(_version, "a version", "1", {"const": 1}), "The version of the file format: 1.", required=True
+)
+MODE = Key("mode", word(Mode, "a mode", "enforce"), "enforce, or observe: evaluate, count and log, and refuse nothing.")
+LISTEN_KEY = Key("listen", LISTEN, "Where policyd listens. Needs a restart.", required=True)
+STORE_KEY = Key("store", STORE, "How the counters are reached. Needs a restart.")
+ACCOUNTS_KEY = Key("accounts", ACCOUNTS, "Who the customers are.")
+EXEMPT_KEY = Key(
+    "exempt",
+    table(RECIPIENTS, LOGINS, CLIENTS, example='exempt: {recipients: ["postmaster@*"]}'),
+    "What no limit looks at.",
+)
+LISTS_KEY = Key(
+    "lists",
+    table(
+        CONTEXTS,
+        example="lists: {contexts: [mailman]}",
+        later=("users", "known", "mailing_over", "seen_slack", "outside_hours"),
+    ),
+    "How list software is known.",
+)
+SCHEDULES_KEY = Key("schedules", SCHEDULES, "Named hours of the week, which can lift limits.")
+LIMITS_KEY = Key("limits", LIMITS, "The limits, by name.", required=True)
+PLANS_KEY = Key("plans", PLANS, "The plans, by name: sets of limits.", required=True)
+LOG_KEY = Key("log", table(ACCEPTED, example="log: {accepted: false}"), "What is logged.")
+
+ROOT = table(
+    VERSION, MODE, LISTEN_KEY, STORE_KEY, ACCOUNTS_KEY, EXEMPT_KEY, LISTS_KEY, SCHEDULES_KEY, LIMITS_KEY, PLANS_KEY,
+    LOG_KEY,
+    example="version: 1",
+    later=("spam_traps", "mailman", "notify", "dns", "nodes"),
+)  # fmt: skip
+
+
+def exempt(values: Values) -> Exempt:
+    """Return what no limit looks at."""
+    return Exempt(values.get(RECIPIENTS, ()), values.get(LOGINS, ()), values.get(CLIENTS, ()))

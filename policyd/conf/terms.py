@@ -1,0 +1,202 @@
+"""From what is written to the limit that is in force: layers of fields, child over parent.
+
+A limit begins in ``limits``; plans and domains lay their ``change`` over it, key by key. After each
+layer it is checked as a whole, and what is wrong is reported once, at the layer that made it wrong.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from policyd.conf.issues import At, Place, did_you_mean
+from policyd.conf.limits import (
+    COUNTS,
+    LIFTED_BY,
+    MAX,
+    MODE,
+    OVER,
+    PER,
+    RECIPIENTS,
+    TRAFFIC,
+    WINDOW,
+    Amount,
+    OverByTraffic,
+)
+from policyd.conf.schema import RateLimit, Schedule
+from policyd.conf.structures import Pair, Values
+from policyd.conf.values import Placed
+from policyd.model import Action, Counts, Mode, Per, Recipients, TrafficKind
+
+Schedules = Mapping[str, Schedule | None] | None
+"""Schedules by name. None in place of one, or of all: its mistakes were reported."""
+
+DEFAULT_OVER = {
+    TrafficKind.USER: Action.REJECT,
+    TrafficKind.SCRIPT: Action.DEFER,
+    TrafficKind.LIST: Action.DEFER,
+    TrafficKind.RELAYED: Action.DEFER,
+}
+"""What happens over a limit that does not say it."""
+
+_DEFAULT_TRAFFIC = (TrafficKind.USER, TrafficKind.SCRIPT, TrafficKind.LIST)
+_FORBIDDEN = {
+    (TrafficKind.LIST, Action.REJECT): "a list's members would be punished for its copies",
+    (TrafficKind.RELAYED, Action.REJECT): "the sender of relayed traffic may be invented, and would get the bounce",
+    (TrafficKind.USER, Action.QUARANTINE): "quarantine is for script traffic",
+    (TrafficKind.LIST, Action.QUARANTINE): "quarantine is for script traffic",
+    (TrafficKind.RELAYED, Action.QUARANTINE): "quarantine is for script traffic",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A limit with the fields of all layers so far. ``limit`` is what they mean."""
+
+    limit: RateLimit
+    values: Values
+    over: OverByTraffic
+
+
+def base(pair: Pair[Values], schedules: Schedules, at: At) -> Draft | None:
+    """Return the draft of one entry of ``limits``, None when it cannot be used."""
+    if pair.value is None:
+        return None
+    draft = _draft(pair.name, _Layers(pair.value, pair.value, {}), f"limit {pair.name}", schedules, at)
+    return draft if {MAX.name, WINDOW.name} <= set(pair.value.names()) else None
+
+
+def changed(draft: Draft, values: Values, owner: str, schedules: Schedules, at: At) -> Draft | None:
+    """Return the draft with one more layer, which ``owner`` ("plan shared") wrote."""
+    if TrafficKind.RELAYED in values.get(TRAFFIC, ()):
+        cure = "write a limit of its own for relayed traffic; it needs no plan"
+        at.key(TRAFFIC.name).report(values.place_of(TRAFFIC), "a plan or domain has no relayed traffic", cure)
+        return None
+    layers = _Layers(values, values.over(draft.values), draft.over, draft.limit.origins)
+    return _draft(draft.limit.name, layers, owner, schedules, at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layers:
+    """``newest`` is the layer to be checked, ``values`` is all of them."""
+
+    newest: Values
+    values: Values
+    over: OverByTraffic
+    origins: Mapping[str, str] | None = None
+
+
+def _draft(name: str, layers: _Layers, owner: str, schedules: Schedules, at: At) -> Draft | None:
+    before = len(at.issues)
+    written = layers.newest.get(OVER, {})
+    over = dict(written) if None in written else {**layers.over, **written}
+    traffic = layers.values.get(TRAFFIC, _DEFAULT_TRAFFIC)
+    flawed = layers.newest.flawed
+    if TRAFFIC.name not in flawed:
+        _check_traffic(traffic, layers.newest, at)
+    if not {TRAFFIC.name, OVER.name} & flawed:
+        _check_over(traffic, over, layers.newest, at)
+    if not {MAX.name, COUNTS.name} & flawed:
+        _check_amount(layers, at)
+    _check_schedule(layers.newest, schedules, at)
+    if len(at.issues) > before or flawed:
+        return None
+    limit = RateLimit(
+        name=name,
+        max=layers.values.get(MAX, Amount(None, sized=False)).units,
+        window=layers.values.get(WINDOW, 0),
+        counts=layers.values.get(COUNTS, Counts.RECIPIENTS),
+        per=layers.values.get(PER, Per.DOMAIN),
+        over={kind: _action(over, kind) for kind in TrafficKind if kind in traffic},
+        traffic=frozenset(traffic),
+        recipients=layers.values.get(RECIPIENTS, Recipients.ALL),
+        mode=layers.values.get(MODE, Mode.ENFORCE),
+        lifted_by=layers.values.get(LIFTED_BY, ""),
+        origins=_origins(layers, owner),
+    )
+    return Draft(limit, layers.values, over)
+
+
+def _action(over: OverByTraffic, kind: TrafficKind) -> Action:
+    placed = over.get(kind) or over.get(None)
+    return placed.value if placed else DEFAULT_OVER[kind]
+
+
+def _origins(layers: _Layers, owner: str) -> dict[str, str]:
+    """Return for each written field who wrote it last; ``over`` by traffic is ``over.user``."""
+    written = layers.newest.get(OVER, {})
+    names = [name for name in layers.newest.names() if name != OVER.name]
+    older = layers.origins or {}
+    origins = {name: text for name, text in older.items() if None not in written or not name.startswith(OVER.name)}
+    origins |= {name: f"{owner} ({layers.newest.place_named(name)})" for name in names}
+    for kind, placed in written.items():
+        origins[f"{OVER.name}.{kind}" if kind else OVER.name] = f"{owner} ({placed.place})"
+    return origins
+
+
+def _check_traffic(traffic: tuple[TrafficKind, ...], newest: Values, at: At) -> None:
+    if TrafficKind.RELAYED in traffic and len(set(traffic)) > 1:
+        problem = "relayed traffic belongs to no customer and has limits of its own"
+        cure = "write traffic: [relayed] here, and a second limit for the rest"
+        at.key(TRAFFIC.name).report(newest.place_of(TRAFFIC), problem, cure)
+
+
+def _check_over(traffic: tuple[TrafficKind, ...], over: OverByTraffic, newest: Values, at: At) -> None:
+    written = newest.get(OVER, {})
+    here = at.key(OVER.name)
+    for kind, placed in written.items():
+        if kind is not None and kind not in traffic:
+            here.key(kind).report(
+                placed.place, f"the limit does not look at {kind} traffic", f"remove it, or add {kind} to traffic"
+            )
+    reported: set[Place] = set()
+    for kind in (kind for kind in TrafficKind if kind in traffic):
+        action = over.get(kind) or over.get(None)
+        why = _FORBIDDEN.get((kind, action.value)) if action else None
+        if action is not None and why is not None and action.place not in reported:
+            reported.add(action.place)
+            _report_over(
+                kind, f"{action.value} reaches {kind} traffic: {why}", _repaired(traffic, action.value), newest, at
+            )
+
+
+def _report_over(kind: TrafficKind, problem: str, repaired: str, newest: Values, at: At) -> None:
+    """Report a forbidden action where this layer made it so: at ``over``, else at ``traffic``."""
+    written = newest.get(OVER, {})
+    here = at.key(OVER.name)
+    if kind in written:
+        here.key(kind).report(written[kind].place, problem, f"write {kind}: defer")
+    elif None in written:
+        here.report(written[None].place, problem, f"write over: {repaired}")
+    else:
+        at.key(TRAFFIC.name).report(newest.place_of(TRAFFIC), f"over: {problem}", f"write over: {repaired} too")
+
+
+def _repaired(traffic: tuple[TrafficKind, ...], action: Action) -> str:
+    """Return the map to write in place of one action that is not for all of the traffic."""
+    kinds = (kind for kind in TrafficKind if kind in traffic)
+    return "{" + ", ".join(f"{kind}: {_allowed(kind, action)}" for kind in kinds) + "}"
+
+
+def _allowed(kind: TrafficKind, action: Action) -> Action:
+    return action if (kind, action) not in _FORBIDDEN else DEFAULT_OVER[kind]
+
+
+def _check_amount(layers: _Layers, at: At) -> None:
+    amount = layers.values.maybe(MAX)
+    counts = layers.values.get(COUNTS, Counts.RECIPIENTS)
+    if amount is None or not amount.units or amount.sized is (counts is Counts.BYTES):
+        return
+    key = MAX if MAX.name in layers.newest.names() else COUNTS
+    if amount.sized:
+        problem = f"max is a size, and the limit counts {counts}"
+        cure = "write max as a number such as 400, or counts: bytes"
+    else:
+        problem = "max has no unit, and the limit counts bytes"
+        cure = f"write max: {amount.units}MB, or what it should be"
+    at.key(key.name).report(layers.newest.place_of(key), problem, cure)
+
+
+def _check_schedule(newest: Values, schedules: Schedules, at: At) -> None:
+    lifted_by = newest.get(LIFTED_BY, "")
+    if lifted_by and schedules is not None and lifted_by not in schedules:
+        cure = did_you_mean(lifted_by, schedules)
+        at.key(LIFTED_BY.name).report(newest.place_of(LIFTED_BY), f"no schedule is named {lifted_by}", cure)
