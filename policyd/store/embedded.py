@@ -104,12 +104,12 @@ class EmbeddedRedis:
 
     async def stop(self) -> None:
         """End Redis, which writes its append-only file first, and unlock the directory."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeper
-            self._keeper = None
         try:
+            if self._keeper is not None:
+                self._keeper.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self._keeper
+                self._keeper = None
             await self._end_child()
         finally:
             self._state.release()
@@ -169,9 +169,9 @@ class EmbeddedRedis:
         while loop.time() < deadline:
             left = deadline - loop.time()
             answer = await _ask(self.socket, left)
-            if isinstance(answer, str):
-                return answer
-            if answer is not None:  # it speaks, but loads its file
+            if answer is not None and not answer.loading:
+                return answer.version
+            if answer is not None:
                 deadline = loop.time() + self._patience.silence
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_EVERY):
@@ -222,8 +222,15 @@ def _in_the_wheel() -> str | None:
     return shutil.which(Path(spec.origin).parent / "bin" / "redis-server") if spec and spec.origin else None
 
 
-async def _ask(path: Path, within: float) -> str | Exception | None:
-    """Return the version of the Redis on a socket, the error that it answers, or None for no answer."""
+class _Answer(NamedTuple):
+    """What a Redis says of itself; ``loading`` while it reads its append-only file."""
+
+    version: str
+    loading: bool
+
+
+async def _ask(path: Path, within: float) -> _Answer | None:
+    """Return what the Redis on a socket answers, None when it does not."""
     try:
         async with asyncio.timeout(within):
             reader, writer = await asyncio.open_unix_connection(path)
@@ -236,10 +243,10 @@ async def _ask(path: Path, within: float) -> str | Exception | None:
                 writer.close()
     except (OSError, EOFError):
         return None
-    if isinstance(pong, Exception):
-        return pong
     found = re.search(rb"^redis_version:(\S+)", info, re.MULTILINE) if isinstance(info, bytes) else None
-    return found[1].decode("ascii", "replace") if found else "0"
+    # Any other error, as MISCONF on a full disk, is for those who use it: it has started.
+    loading = isinstance(pong, Exception) and str(pong).startswith("LOADING")
+    return _Answer(found[1].decode("ascii", "replace") if found else "0", loading)
 
 
 async def _reply(stream: asyncio.StreamReader, replies: hiredis.Reader) -> object:

@@ -15,7 +15,7 @@ import redis
 
 from policyd.errors import StateDirectoryError, StoreUnavailable
 from policyd.store.embedded import EmbeddedRedis, Patience, find_binary
-from tests.support.embedded import Run, client, ended, small_disk
+from tests.support.embedded import Run, Ups, client, ended, small_disk
 from tests.support.redis import binaries
 from tests.support.wait import until
 
@@ -178,6 +178,36 @@ def test_full_disk_at_start(run: Run) -> None:
 
     with small_disk("256k") as path:
         run(scene())
+
+
+FAKE_ANSWERS = f"""#!{sys.executable}
+import socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[sys.argv.index("--unixsocket") + 1])
+listener.listen()
+for answer in ("-LOADING Redis is loading the dataset in memory", "-MISCONF Errors writing to the AOF file"):
+    peer, _ = listener.accept()
+    peer.recv(100)
+    peer.sendall(answer.encode() + b"\\r\\n$21\\r\\nredis_version:7.0.15\\n\\r\\n")
+while True:
+    listener.accept()
+"""
+
+
+def test_loading_is_waited_for_and_other_errors_are_not(directory: Path, run: Run) -> None:
+    """A Redis that reads its file is waited for; one that has read it has started, even if it cannot write."""
+
+    async def scene() -> None:
+        ups = Ups()
+        store = EmbeddedRedis(directory, binary=str(program), on_up=ups, patience=Patience(silence=5))
+        await store.start()
+        assert ups.pids == [store.pid]
+        await store.stop()
+
+    program = directory / "redis-server"
+    program.write_text(FAKE_ANSWERS)
+    program.chmod(0o700)
+    run(scene())
 
 
 def test_disk_that_fills_later(binary: str, run: Run, caplog: pytest.LogCaptureFixture) -> None:
