@@ -1,11 +1,14 @@
 """Everything in this directory talks to a real Postfix, Dovecot or Prometheus."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from tests.support.daemon import LocalDaemon, Serve, Yaml, settings
 from tests.support.postfix import Postfix
+from tests.support.redis import RedisServer
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,3 +27,20 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed and isinstance(postfix, Postfix):
         report.sections.append(("log of Postfix", "\n".join(postfix.log.lines[-60:])))
     return report
+
+
+@pytest.fixture
+def serve(postfix: Postfix, redis_server: RedisServer) -> Iterator[Serve]:
+    """Return what starts a policyd behind the test's Postfix, over the test's Redis."""
+    with ExitStack() as running:
+
+        def start(domains: list[str], limits: Yaml, **sections: Yaml) -> LocalDaemon:
+            configuration = settings(postfix.policy, redis_server.url, domains, limits)
+            for name, section in sections.items():
+                configuration.setdefault(name, {}).update(section)
+            daemon = LocalDaemon(configuration)
+            running.callback(daemon.remove)
+            daemon.start()
+            return daemon
+
+        yield start

@@ -21,7 +21,7 @@ def responder(postfix: Postfix) -> Iterator[Responder]:
     one.stop()
 
 
-@pytest.mark.parametrize("port", ["smtp", "smtp-final", "hasty"])
+@pytest.mark.parametrize("port", ["smtp", "smtp-final", "brief", "reconnects", "hasty"])
 def test_mail_of_a_local_client_is_asked_about_and_reaches_the_next_hop(
     postfix: Postfix, responder: Responder, sink: Sink, domain: str, port: str
 ) -> None:
@@ -80,14 +80,16 @@ def test_refusals_are_read_from_the_log(postfix: Postfix, responder: Responder, 
     postfix.log.wait_queued(domain, 1)
 
 
-def test_a_port_that_refuses_data_queues_nothing(postfix: Postfix, responder: Responder, domain: str) -> None:
-    """The port data-refused accepts recipients and then refuses the message."""
-    sent = send(postfix.port("data-refused"), f"a@{domain}", ["x@remote.test"])
+def test_data_of_some_senders_is_refused_after_the_recipients(
+    postfix: Postfix, responder: Responder, domain: str
+) -> None:
+    """A sender named refused has his recipients accepted and then his message refused."""
+    sent = send(postfix.port("smtp"), f"refused@{domain}", ["x@remote.test"])
     assert sent.codes == [250]
     assert sent.data is not None
     assert sent.data.code == 554
     assert sent.queued == 0
-    assert len(responder.asked(sender=f"a@{domain}")) == 1
+    assert len(responder.asked(sender=f"refused@{domain}")) == 1
 
 
 def test_a_bare_postmaster_is_counted_and_never_asked_about(
@@ -116,7 +118,7 @@ def test_mail_from_sendmail_is_injected_again_and_asked_about(
     (first,) = until(
         lambda: [one for one in postfix.log.messages.values() if second.queue_id in one.injected], "the log names both"
     )
-    assert first.picked_up
+    assert first.was_picked_up
 
 
 def test_refused_mail_from_sendmail_waits_and_goes_out_later(

@@ -20,35 +20,34 @@ def mailhost(sasl: Path, next_hop: int) -> Postfix:
     submission           what port 587 is: SASL login needed
     smtp-final           as smtp, without the end-of-message check
     submission-final     as submission, without the end-of-message check
-    data-refused         as smtp, but Postfix refuses every DATA after us
+    brief                as smtp, with one SMTP session for each process, so that its end is seen at once
+    reconnects           as smtp, with one request for each policy connection
     hasty                as smtp, but waits only 2 s for an answer
     pickup               where the recipe injects mail from sendmail(1) again
     """
     number = free_port()
     host = Postfix(sasl, next_hop)
-    host.append(main=f"policyd_pickup = {host.check('pickup')}\n", master=master_recipe(number))
-    settled = {
-        "smtpd_recipient_restrictions": f"{host.check()}, {_AFTER}",
-        "smtpd_end_of_data_restrictions": host.check(),
-    }
+    host.append(main=f"policyd_pickup = {host.check('policy_context=pickup')}\n", master=master_recipe(number))
     login = {
         "smtpd_sasl_auth_enable": "yes",
         "mynetworks": "",
         "smtpd_client_restrictions": "permit_sasl_authenticated, reject",
     }
+    settled = _asks(host.check())
     final = {**settled, "smtpd_end_of_data_restrictions": ""}
-    hasty = host.check(timeout="2s")
     host.add("smtp", settled)
     host.add("submission", settled | login)
     host.add("smtp-final", final)
     host.add("submission-final", final | login)
-    host.add("data-refused", settled | {"smtpd_data_restrictions": "reject"})
-    host.add(
-        "hasty",
-        {"smtpd_recipient_restrictions": f"{hasty}, {_AFTER}", "smtpd_end_of_data_restrictions": hasty},
-    )
+    host.add("brief", settled | {"max_use": "1"})
+    host.add("reconnects", _asks(host.check("request_limit=1")))
+    host.add("hasty", _asks(host.check(timeout="2s")))
     host.ports["pickup"] = Port("pickup", number=number, written=False)
     return host
+
+
+def _asks(check: str) -> dict[str, str]:
+    return {"smtpd_recipient_restrictions": f"{check}, {_AFTER}", "smtpd_end_of_data_restrictions": check}
 
 
 def master_recipe(number: int) -> str:

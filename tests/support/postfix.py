@@ -42,16 +42,16 @@ class Postfix:
         """The directory of main.cf."""
         return self.base / "etc"
 
-    def check(self, context: str = "", timeout: str = "45s") -> str:
-        """Return the check_policy_service entry for ``policy``.
+    def check(self, *settings: str, timeout: str = "45s") -> str:
+        """Return the check_policy_service entry for ``policy``, with more ``name=value`` settings.
 
         Unlike the recommended one it defers where no daemon answers, so that no test passes
         without one.
         """
         nothing = "{ default_action=451 4.3.5 no answer from policyd }"
-        named = f", policy_context={context}" if context else ""
+        more = "".join(f", {setting}" for setting in settings)
         socket = self.policy.relative_to(self.base / "queue")  # a chrooted smtpd finds it, too
-        return f"check_policy_service {{ unix:{socket}, timeout={timeout}, try_limit=2, {nothing}{named} }}"
+        return f"check_policy_service {{ unix:{socket}, timeout={timeout}, try_limit=2, {nothing}{more} }}"
 
     def add(self, name: str, options: Mapping[str, str]) -> Port:
         """Add an smtpd port, or replace the one of that name, and return it when it greets."""

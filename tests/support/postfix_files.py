@@ -47,6 +47,8 @@ default_transport = discard:
 relay_transport = discard:
 transport_maps = regexp:{base}/etc/transport
 header_checks = regexp:{base}/etc/header
+# After policyd has been asked: DATA is refused to the senders refused@.
+smtpd_data_restrictions = check_sender_access regexp:{base}/etc/data
 smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination
 smtpd_sasl_type = dovecot
 smtpd_sasl_path = {sasl}
@@ -85,6 +87,7 @@ _TABLES = {
     "hosted": r"/(^|\.)" + HOSTED.replace(".", r"\.") + "$/ yes\n",
     "mailboxes": "!/^nosuch@/ mailbox\n",
     "header": "/^X-Refuse:/ REJECT header refused\n",
+    "data": "/^refused@/ REJECT\n",
     "transport": "/[@.]" + NEXT_HOP.replace(".", r"\.") + "$/ smtp:[127.0.0.1]:{next_hop}\n",
 }
 

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.postfix_files import FOREIGN
 from tests.support.wait import until
 
 _LINE = re.compile(r"\S+ +\d+ [\d:]+ \S+ postfix(?:/(?P<port>[\w.-]+))?/(?P<program>\w+)\[\d+\]: (?P<text>.*)")
@@ -44,7 +45,7 @@ class Message:
     login: str = ""
     sender: str = ""
     recipients: int = 0
-    picked_up: bool = False
+    was_picked_up: bool = False
     removed: bool = False
     attempts: list[Attempt] = field(default_factory=list)
     injected: list[str] = field(default_factory=list)
@@ -53,8 +54,9 @@ class Message:
 
     @property
     def account(self) -> str:
-        """The domain that ought to be charged: the login's, else the sender's."""
-        return (self.login or self.sender).rpartition("@")[2].lower()
+        """The domain that ought to be charged: the login's, else the sender's if a local client sent it."""
+        sender = "" if self.client == FOREIGN else self.sender
+        return (self.login or sender).rpartition("@")[2].lower()
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,10 @@ class MailLog:
         """Return the messages that an account sent through an smtpd: what policyd could see."""
         return [one for one in self.messages.values() if one.port and one.account == account]
 
+    def picked_up(self, domain: str) -> list[Message]:
+        """Return the messages that sendmail(1) was given with a sender in ``domain``."""
+        return [one for one in self.messages.values() if one.was_picked_up and one.sender.endswith(f"@{domain}")]
+
     def queued(self, account: str) -> int:
         """Return how many recipients of the account's messages were queued."""
         return sum(one.recipients for one in self.of(account))
@@ -143,7 +149,7 @@ class MailLog:
             )
             self._refusals.append(refusal)
         elif program == "pickup" and (match := _PICKUP.fullmatch(text)):
-            self._message(match["id"]).picked_up = True
+            self._message(match["id"]).was_picked_up = True
         elif program == "qmgr" and (match := _ACTIVE.fullmatch(text)):
             one = self._message(match["id"])
             one.sender, one.recipients = match["sender"], one.recipients or int(match["count"])
