@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_interface, ip_network
 
+from policyd.address import normalise_domain
 from policyd.conf import hosted, include, postfix
 from policyd.conf.domains import DOMAIN_CURE, DOMAIN_NAME, DOMAINS, Domain, domains, full_domain
-from policyd.conf.issues import At, Place, did_you_mean, joined, shown
+from policyd.conf.issues import At, Place, did_you_mean, either, shown
 from policyd.conf.limits import PLAN_NAME
 from policyd.conf.plans import Rules
 from policyd.conf.schema import Accounts, Network
@@ -49,8 +50,13 @@ def _domain(written: str) -> str | Unfit:
     return full_domain(written) or Unfit(f'"{shown(written)}" is no domain name', DOMAIN_CURE)
 
 
+def _host(written: str) -> str | Unfit:
+    return normalise_domain(written) or Unfit(f'"{shown(written)}" is no host name', "write host.example.net")
+
+
 NETWORK: Value[Network] = Value(network, "a network", "127.0.0.0/8", {"type": "string"})
 _TARGET = Value(_domain, "a domain name", "example.org", {"type": "string"})
+_HOST = Value(_host, "a host name", "host.example.net", {"type": "string"})
 _CONTEXT = text("a policy_context", "submission", r"^\S+$")
 _SOURCE = Value(
     hosted.source, "a source", '"file:/etc/policyd/domains.map"', {"type": "string", "pattern": "^(file|postfix):.+$"}
@@ -77,7 +83,7 @@ HOSTED = Key(
 LOCAL_USERS = Key("local_users", Spot(_USERS), "file:PATH with lines of a Unix user and the domain of his account.")
 LOCAL_NAMES = Key(
     "local_names",
-    ListOf(_TARGET, "[host.example.net]"),
+    ListOf(_HOST, "[host.example.net]"),
     "This host's own names; by default its host name and what Postfix has as myhostname and myorigin.",
 )
 _TARGET_OR_NONE: Value[str] = or_null(_TARGET, "")
@@ -105,7 +111,7 @@ SETTLE = Key(
 )
 ALIASES = Key(
     "aliases",
-    MapOf(DOMAIN_NAME, Spot(_TARGET), "news.example.org: example.org"),
+    MapOf(DOMAIN_NAME, Spot(_TARGET), "{news.example.org: example.org}"),
     "Domains that are charged to another hosted domain.",
 )
 DOMAINS_KEY = Key(
@@ -122,7 +128,7 @@ INCLUDE = Key(
 ACCOUNTS = table(
     LOCAL_CLIENTS, HOSTED, LOCAL_USERS, LOCAL_NAMES, DEFAULT_DOMAIN, DEFAULT_PLAN_KEY, DELIMITER, VERIFIED_CONTEXTS,
     CHARGE_AT, SETTLE, ALIASES, DOMAINS_KEY, INCLUDE,
-    example="accounts: {default_plan: shared, domains: {example.org: shared}}",
+    example="{default_plan: shared, domains: {example.org: shared}}",
 )  # fmt: skip
 
 
@@ -199,7 +205,7 @@ def _aliases(
     judged: bool,
 ) -> dict[str, str]:
     """Return the aliases. One that a map file lists as hosted too is fine: panels do so."""
-    names = {full_domain(pair.name) for pair in pairs}
+    names = {full_domain(pair.name) for pair in pairs} - listed.keys()
     found: dict[str, str] = {}
     for pair in pairs:
         name, here = full_domain(pair.name), at.key(pair.name)
@@ -221,11 +227,8 @@ def _aliases(
 
 
 def _report_unhosted(domain: str, place: Place, plans: Mapping[str, str], at: At) -> None:
-    at.report(
-        place,
-        f"{domain} is not hosted here",
-        f"{did_you_mean(domain, plans)}; list it in {joined('accounts', 'domains')}",
-    )
+    cure = either(did_you_mean(domain, plans), "list it in accounts.domains")
+    at.report(place, f"{domain} is not hosted here", cure)
 
 
 def _local_users(config: str, values: Values, files: list[str], at: At) -> dict[str, str]:

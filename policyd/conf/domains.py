@@ -71,7 +71,7 @@ class _Domain:
         return {"anyOf": [PLAN_NAME.schema(), {"type": "null"}, DOMAIN.schema()]}
 
 
-DOMAINS = MapOf(DOMAIN_NAME, _Domain(), "example.org: shared")
+DOMAINS = MapOf(DOMAIN_NAME, _Domain(), "{example.org: shared}")
 
 
 class Domain(NamedTuple):

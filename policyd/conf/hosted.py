@@ -15,7 +15,7 @@ from policyd.address import normalise_domain
 from policyd.conf import postfix
 from policyd.conf.domains import DOMAIN_CURE, full_domain
 from policyd.conf.files import beside, read_text
-from policyd.conf.issues import At, Place, did_you_mean, shown
+from policyd.conf.issues import At, Place, did_you_mean, either, shown
 from policyd.conf.plans import Rules
 from policyd.conf.values import Placed, Unfit
 
@@ -63,12 +63,11 @@ def file_source(written: str) -> tuple[str, str] | Unfit:
 def hosted(config: str, sources: tuple[Placed[tuple[str, str]], ...], rules: Rules, at: At) -> Hosted:
     """Return the domains of all sources. The configuration's path is what files are named from."""
     found = Hosted()
-    for index, ((scheme, name), place) in enumerate(sources):
-        here = at.item(index)
+    for (scheme, name), place in sources:
         if scheme == "file":
-            _map_file(beside(config, name), place, found, rules, here)
+            _map_file(beside(config, name), place, found, rules, at)
         else:
-            _parameter(config, name, place, found, here)
+            _parameter(config, name, place, found, at)
     return found
 
 
@@ -110,7 +109,7 @@ def _map_file(path: str, place: Place, found: Hosted, rules: Rules, at: At) -> N
 
 def _plan_cure(plan: str, rules: Rules) -> str:
     near = did_you_mean(plan, rules.plans or {})
-    return f"{near}; write domain or domain plan; a Postfix map is named with postfix:PARAMETER"
+    return either(near, "write the domain alone; a Postfix map is named with postfix:PARAMETER")
 
 
 def _parameter(config: str, name: str, place: Place, found: Hosted, at: At) -> None:
@@ -155,6 +154,7 @@ class _Lines:
     files: list[str]
     _text: str = ""
     _mistakes: int = 0
+    _first_unreported: int = 0
 
     def words(self) -> Iterator[tuple[int, list[str]]]:
         """Yield line number and words of each line that has any."""
@@ -166,7 +166,8 @@ class _Lines:
                 yield number, words
         more = self._mistakes - _REPORTED_LINES
         if more > 0:
-            self.at.report(Place(self.path), f"{more} more lines like these", "")
+            place = Place(self.path, self._first_unreported, 1)
+            self.at.report(place, f"{more} more lines like these", "correct them likewise")
 
     def report(self, number: int, word: str, problem: str, cure: str) -> None:
         """Report a line, at one of its words."""
@@ -174,3 +175,5 @@ class _Lines:
         if self._mistakes <= _REPORTED_LINES:
             line = self._text.split("\n")[number - 1]
             self.at.report(Place(self.path, number, line.rfind(word) + 1), problem, cure)
+        elif not self._first_unreported:
+            self._first_unreported = number

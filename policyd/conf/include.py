@@ -144,14 +144,14 @@ class Reader:
     def _paths(self, patterns: tuple[Placed[str], ...], at: At) -> list[str]:
         """Return the files in order, each once. A name without wildcards is one that must be there."""
         found: dict[str, None] = {}
-        for index, (pattern, place) in enumerate(patterns):
+        for pattern, place in patterns:
             path = beside(self.config, pattern)
             if not _WILDCARD.search(pattern):
                 found[path] = None
                 continue
             names = _matching(path)
             if isinstance(names, Unfit):
-                at.item(index).report(place, *names)
+                at.report(place, *names)
             else:
                 found |= dict.fromkeys(names)
         return list(found)

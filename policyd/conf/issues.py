@@ -10,6 +10,7 @@ from policyd.errors import Issue
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 _LISTED_AT_MOST = 12
+_COMPARED_AT_MOST = 5000
 
 
 class Place(NamedTuple):
@@ -43,6 +44,11 @@ class At:
         self.issues.append(Issue(place.file, place.line, place.column, self.path, problem, cure))
 
 
+def either(first: str, second: str) -> str:
+    """Return two cures as one."""
+    return f"{first}{' Else' if first.endswith('?') else '; else'} {second}"
+
+
 def joined(path: str, name: str) -> str:
     """Return a path with one more key: ``limits.x``, or ``domains["example.org"]``."""
     if not _PLAIN_KEY.match(name):
@@ -59,7 +65,7 @@ def shown(text: str, at_most: int = 60) -> str:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a cure for an unknown word: the known word that is like it, else those there are."""
     words = sorted(known)
-    near = get_close_matches(word[:60].lower(), words, n=1)
+    near = get_close_matches(word[:60].lower(), words, n=1) if len(words) <= _COMPARED_AT_MOST else []
     if near:
         return f"did you mean {near[0]}?"
     if not words:

@@ -52,7 +52,9 @@ def _action(written: str) -> Action | Unfit:
     if written in known:
         return known[written]
     if written == "delay":
-        return Unfit(f"delay belongs to limits of kind pace, which {LATER.removeprefix('is ')}", "write defer")
+        return Unfit(
+            "delay belongs to limits of kind pace, which are reserved for a later version of policyd", "write defer"
+        )
     return Unfit(f'"{shown(written)}" is no action', did_you_mean(written, known))
 
 
@@ -190,4 +192,4 @@ class _Limit:
         return RATE.schema()
 
 
-LIMITS = MapOf(LIMIT_NAME, _Limit(), "domain-hourly: {kind: rate, max: 400, window: 1h}")
+LIMITS = MapOf(LIMIT_NAME, _Limit(), "{domain-hourly: {kind: rate, max: 400, window: 1h}}")

@@ -34,11 +34,14 @@ def endpoint(written: str) -> Endpoint | Unfit:
         return Endpoint(path=path)
     host, _, port = written.rpartition(":")
     if not _HOST.match(host) or not re.match(r"[0-9]{1,5}\Z", port, re.ASCII) or int(port) > _HIGHEST_PORT:
-        cure = (
-            f"write unix:{written}" if written.startswith("/") else "write unix:/path, 127.0.0.1:10031 or [::1]:10031"
-        )
-        return Unfit(f'"{shown(written)}" is no address to listen on', cure)
+        return Unfit(f'"{shown(written)}" is no address to listen on', _address_cure(written))
     return Endpoint(host=host.strip("[]"), port=int(port))
+
+
+def _address_cure(written: str) -> str:
+    if written.startswith("/"):
+        return f"write unix:{written}"
+    return f"write 127.0.0.1:{written}" if written.isdecimal() else "write unix:/path, 127.0.0.1:10031 or [::1]:10031"
 
 
 def _store_url(written: str) -> str | Unfit:
@@ -103,7 +106,7 @@ ADMIN = Key("admin", Spot(_UNIX_EXAMPLE), "The unix socket that the policyd comm
 
 LISTEN = table(
     POSTFIX, POSTFIX_MODE, POSTFIX_GROUP, TRUST_TCP, POLICY_TIMEOUT, METRICS, ADMIN,
-    example='listen: {postfix: ["unix:/var/spool/postfix/policyd/policy"]}',
+    example='{postfix: ["unix:/var/spool/postfix/policyd/policy"]}',
     later=("dovecot", "dovecot_key_file", "metrics_token_file"),
 )  # fmt: skip
 
@@ -126,7 +129,7 @@ WHEN_DOWN = Key(
     "What is answered while the store is down: accept (no limit) or defer (mail waits).",
 )
 
-STORE = table(URL, PASSWORD_FILE, DIRECTORY, TIMEOUT, WHEN_DOWN, example="store: {url: embedded}")
+STORE = table(URL, PASSWORD_FILE, DIRECTORY, TIMEOUT, WHEN_DOWN, example="{url: embedded}")
 
 
 def listen(values: Values, at: At) -> Listen:
@@ -135,7 +138,7 @@ def listen(values: Values, at: At) -> Listen:
     metrics = values.maybe(METRICS)
     admin = values.maybe(ADMIN)
     trusted = values.get(TRUST_TCP, False)
-    if not trusted:
+    if not trusted and TRUST_TCP.name not in values.flawed:
         _report_tcp(postfix, at)
     if admin is not None and admin.value.host:
         at.key("admin").report(admin.place, "the admin socket is a unix socket only", f"write {_UNIX_EXAMPLE.example}")

@@ -7,8 +7,8 @@ from policyd.conf import sections
 from policyd.conf.accounts import accounts
 from policyd.conf.files import read_text
 from policyd.conf.include import Copies
-from policyd.conf.issues import At
-from policyd.conf.nodes import parse
+from policyd.conf.issues import At, Place
+from policyd.conf.nodes import is_null, parse
 from policyd.conf.plans import Rules, in_force, rules
 from policyd.conf.schedules import schedules
 from policyd.conf.schema import Config, Terms
@@ -41,6 +41,9 @@ def _config(path: str, state_directory: str | None, issues: list[Issue]) -> Conf
     at = At(issues)
     text = read_text(Path(path), path, at)
     root = parse(text, path, issues) if text is not None else None
+    if root is not None and is_null(root):
+        at.report(Place(path), "the file is empty", "begin with the shipped policyd.yaml")
+        return None
     values = sections.ROOT.read(root, at) if root is not None else None
     if values is None:
         return None

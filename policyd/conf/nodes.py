@@ -17,6 +17,8 @@ from policyd.conf.syntax import text_issue, yaml_issue
 from policyd.errors import Issue
 
 DEEPEST = 20
+_NO_ANCHORS = "write the value out, or let one plan extend another; quote a value that begins with & or *"
+_YAML_TAGS = "tag:yaml.org,2002:"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -112,20 +114,21 @@ class _Builder:
         place = self._place(event)
         if isinstance(event, yaml.AliasEvent):
             self._report_anchor(event)
-            self._add(self._anchors.get(event.anchor or "", Scalar("", place)))
-            return True
+            node = self._anchors.get(event.anchor or "")
+            if node is not None:
+                self._add(node)
+            return node is not None
         if event.anchor:
             self._report_anchor(event)
         if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag:
             cure = "remove it: the key decides what its value is"
-            self._report(event, f"the tag {shown(event.tag)} is not read", cure)
+            self._report(event, f"the tag {shown(event.tag.replace(_YAML_TAGS, '!!'))} is not read", cure)
         if isinstance(event, yaml.ScalarEvent):
-            self._finish(Scalar(event.value, place, event.style is None), event.anchor)
+            self._finish(Scalar(event.value, place, not event.style), event.anchor)
             return True
         if len(self._open) >= DEEPEST:
-            self._report(
-                event, f"more than {DEEPEST} levels of lists and maps", "close the brackets; no key here is that deep"
-            )
+            problem = f"more than {DEEPEST} levels of lists and maps"
+            At(self._issues).report(place, problem, "close the brackets; no key here is that deep")
             return False
         self._open.append(_Open(place, isinstance(event, yaml.MappingStartEvent), event.anchor))
         return True
@@ -159,7 +162,8 @@ class _Builder:
                     "write key: value; quote a value that begins with [ or {",
                 )
             elif key.text == "<<" and key.plain:
-                at.report(key.place, "merge keys are not read", "write the keys out, or use extends: between plans")
+                if all(value is not node for node in self._anchors.values()):
+                    at.report(key.place, "merge keys are not read", _NO_ANCHORS)
                 merged += value.entries if isinstance(value, Table) else ()
             elif key.text in entries:
                 first = entries[key.text].key.place
@@ -186,8 +190,7 @@ class _Builder:
         if name not in self._named:
             self._named.add(name)
             mark = "*" if isinstance(event, yaml.AliasEvent) else "&"
-            cure = "write the value out where it is used; quote a value that begins with & or *"
-            self._report(event, f"the anchor {mark}{shown(name)} is not read", cure)
+            self._report(event, f"the anchor {mark}{shown(name)} is not read", _NO_ANCHORS)
 
     def _report(self, event: yaml.Event, problem: str, cure: str) -> None:
         path = self._path()

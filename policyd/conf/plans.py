@@ -31,7 +31,7 @@ WITHOUT = Key("without", ListOf(Spot(LIMIT_NAME), "[domain-hourly]"), "The limit
 PLAN = table(
     EXTENDS, APPLY, CHANGE_KEY, WITHOUT, example="{apply: [domain-hourly]}", hints={"limits": "did you mean apply?"}
 )
-PLANS = MapOf(PLAN_NAME, PLAN, "shared: {apply: [domain-hourly]}")
+PLANS = MapOf(PLAN_NAME, PLAN, "{shared: {apply: [domain-hourly]}}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,10 +43,11 @@ def opening(written: str) -> tuple[frozenset[int], Hours] | Unfit:
 def _days(written: str) -> frozenset[int] | Unfit:
     known = {day.lower(): index for index, day in enumerate(DAYS)}
     days: set[int] = set()
-    for part in written.lower().split(","):
-        first, dash, last = part.partition("-")
+    for part in written.split(","):
+        named, dash, named_last = part.partition("-")
+        first, last = named.lower(), named_last.lower()
         if first not in known or (dash and last not in known):
-            wrong = first if first not in known else last
+            wrong = named if first not in known else named_last
             return Unfit(f'"{shown(wrong)}" is no weekday', f"write {', '.join(DAYS)}, or a span such as Mon-Fri")
         length = (known[last] - known[first]) % 7 if dash else 0
         days.update((known[first] + step) % 7 for step in range(length + 1))
@@ -145,12 +146,14 @@ OPEN = Key(
 )
 DATES = Key(
     "dates",
-    MapOf(Value(_date, "a date", "2026-12-25", {"type": "string", "format": "date"}), _DateHours(), "2026-12-25: open"),
+    MapOf(
+        Value(_date, "a date", "2026-12-25", {"type": "string", "format": "date"}), _DateHours(), "{2026-12-25: open}"
+    ),
     "Dates with other hours than their weekday: open, closed, or hours.",
 )
 SCHEDULE = table(TIMEZONE, OPEN, DATES, example='{timezone: America/New_York, open: ["Sat-Sun"]}')
 SCHEDULES = MapOf(
-    name("the name of a schedule", "off-peak"), SCHEDULE, 'off-peak: {timezone: America/New_York, open: ["Sat-Sun"]}'
+    name("the name of a schedule", "off-peak"), SCHEDULE, '{off-peak: {timezone: America/New_York, open: ["Sat-Sun"]}}'
 )
 
 

@@ -49,14 +49,14 @@ STORE_KEY = Key("store", STORE, "How the counters are reached. Needs a restart."
 ACCOUNTS_KEY = Key("accounts", ACCOUNTS, "Who the customers are.")
 EXEMPT_KEY = Key(
     "exempt",
-    table(RECIPIENTS, LOGINS, CLIENTS, example='exempt: {recipients: ["postmaster@*"]}'),
+    table(RECIPIENTS, LOGINS, CLIENTS, example='{recipients: ["postmaster@*"]}'),
     "What no limit looks at.",
 )
 LISTS_KEY = Key(
     "lists",
     table(
         CONTEXTS,
-        example="lists: {contexts: [mailman]}",
+        example="{contexts: [mailman]}",
         later=("users", "known", "mailing_over", "seen_slack", "outside_hours"),
     ),
     "How list software is known.",
@@ -64,7 +64,7 @@ LISTS_KEY = Key(
 SCHEDULES_KEY = Key("schedules", SCHEDULES, "Named hours of the week, which can lift limits.")
 LIMITS_KEY = Key("limits", LIMITS, "The limits, by name.", required=True)
 PLANS_KEY = Key("plans", PLANS, "The plans, by name: sets of limits.", required=True)
-LOG_KEY = Key("log", table(ACCEPTED, example="log: {accepted: false}"), "What is logged.")
+LOG_KEY = Key("log", table(ACCEPTED, example="{accepted: false}"), "What is logged.")
 
 ROOT = table(
     VERSION, MODE, LISTEN_KEY, STORE_KEY, ACCOUNTS_KEY, EXEMPT_KEY, LISTS_KEY, SCHEDULES_KEY, LIMITS_KEY, PLANS_KEY,

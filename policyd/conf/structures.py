@@ -91,10 +91,11 @@ class Record:
         known = {key.name: key for key in self.keys}
         found: dict[str, Placed[object]] = {}
         flawed: set[str] = set()
+        meant: set[str] = set()
         for name, value in node.entries:
             key = known.get(name.text)
             if key is None:
-                self._unknown(name, at)
+                meant |= self._unknown(name, at)
                 continue
             before = len(at.issues)
             read = key.shape.read(value, at.key(name.text))
@@ -102,7 +103,7 @@ class Record:
                 found[name.text] = Placed(read, value.place)
             if len(at.issues) > before:
                 flawed.add(name.text)
-        self._missing(node, at)
+        self._missing(node, meant, at)
         return Values(found, node.place, frozenset(flawed))
 
     def schema(self) -> Json:
@@ -112,17 +113,21 @@ class Record:
         json: Json = {"type": "object", "properties": described, "additionalProperties": False}
         return json | ({"required": required} if required else {})
 
-    def _unknown(self, name: Scalar, at: At) -> None:
+    def _unknown(self, name: Scalar, at: At) -> set[str]:
+        """Report an unknown key, and return the key that it may have been meant for."""
         here = at.key(name.text)
         if name.text in self.later:
             here.report(name.place, LATER, "remove it")
         elif name.text in self.hints:
             here.report(name.place, "unknown key", self.hints[name.text])
         else:
-            here.report(name.place, "unknown key", did_you_mean(name.text, (key.name for key in self.keys)))
+            cure = did_you_mean(name.text, (key.name for key in self.keys))
+            here.report(name.place, "unknown key", cure)
+            return {key.name for key in self.keys if cure == f"did you mean {key.name}?"}
+        return set()
 
-    def _missing(self, node: Table, at: At) -> None:
-        written = {name.text for name, _ in node.entries}
+    def _missing(self, node: Table, meant: set[str], at: At) -> None:
+        written = {name.text for name, _ in node.entries} | meant
         for key in self.keys:
             if key.required and key.name not in written:
                 at.report(node.place, f"the key {key.name} is missing", f"write {key.name}: {key.shape.example}")

@@ -79,6 +79,8 @@ _MISTAKES = (
     ),
 )
 
+_TOO_MANY = _Mistake("", "a closing bracket too many", "remove it, or open it before")
+
 
 def text_issue(text: str, file: str) -> Issue | None:
     """Return what a YAML parser would stumble over before any structure: characters and tabs."""
@@ -107,6 +109,8 @@ def yaml_issue(error: yaml.YAMLError, text: str, file: str) -> Issue:
     mark = error.problem_mark
     if known is None:
         return Issue(file, mark.line + 1, mark.column + 1, "", f"is no valid YAML: {words}", "")
+    if "expected key" in words and _character(text, mark) in {"]", "}"}:
+        known = _TOO_MANY
     if known.opens and error.context_mark is not None:
         mark = error.context_mark
     if "start any token" in words and _character(text, mark) == "\t":

@@ -23,7 +23,6 @@ from policyd.conf.limits import (
 )
 from policyd.conf.schema import RateLimit, Schedule
 from policyd.conf.structures import Pair, Values
-from policyd.conf.values import Placed
 from policyd.model import Action, Counts, Mode, Per, Recipients, TrafficKind
 
 Schedules = Mapping[str, Schedule | None] | None

@@ -1,0 +1,69 @@
+"""Values of a Config as the configuration writes them: for ``config show`` and for the log of changes."""
+
+from collections.abc import Iterable
+from itertools import groupby
+
+from policyd.conf import units
+from policyd.conf.limits import UNLIMITED
+from policyd.conf.schedules import ALL_DAY, DAYS, Hours
+from policyd.conf.schema import RateLimit, Schedule
+from policyd.model import Counts, TrafficKind
+
+DEFAULT = "default"
+"""The origin of a field that nobody wrote."""
+
+
+def fields(limit: RateLimit) -> dict[str, str]:
+    """Return all fields of a limit as text; ``over`` by traffic, as ``over.user``."""
+    shown = {
+        "counts": limit.counts.value,
+        "per": limit.per.value,
+        "max": amount(limit),
+        "window": units.duration_text(limit.window),
+        "traffic": ", ".join(kind for kind in TrafficKind if kind in limit.traffic),
+    }
+    shown |= {f"over.{kind}": limit.over[kind].value for kind in TrafficKind if kind in limit.over}
+    return shown | {
+        "recipients": limit.recipients.value,
+        "mode": limit.mode.value,
+        "lifted_by": limit.lifted_by or "-",
+    }
+
+
+def origin(limit: RateLimit, field: str) -> str:
+    """Return where the value of a field comes from: ``limit NAME (place)`` and the like, or DEFAULT."""
+    written = limit.origins.get(field)
+    if written is None and field.startswith("over."):
+        written = limit.origins.get("over")
+    return written or DEFAULT
+
+
+def amount(limit: RateLimit) -> str:
+    """Return the max of a limit as text."""
+    if limit.max is None:
+        return UNLIMITED
+    return units.size_text(limit.max) if limit.counts is Counts.BYTES else str(limit.max)
+
+
+def openings(schedule: Schedule) -> list[str]:
+    """Return the hours of a schedule as text: those of the week, then those of single dates."""
+    week = [_opening(days, hours) for hours, days in groupby(range(len(DAYS)), key=schedule.week.__getitem__) if hours]
+    dates = [f"{day.isoformat()} {hours_text(hours)}" for day, hours in sorted(schedule.dates.items())]
+    return [*week, *dates]
+
+
+def hours_text(hours: Hours) -> str:
+    """Return the hours of a day as text; a whole day is ``open``, none is ``closed``."""
+    if hours == ((0, ALL_DAY),):
+        return "open"
+    return ",".join(f"{_clock(start)}-{_clock(end)}" for start, end in hours) or "closed"
+
+
+def _opening(days: Iterable[int], hours: Hours) -> str:
+    names = [DAYS[day] for day in days]
+    span = names[0] if len(names) == 1 else f"{names[0]}-{names[-1]}"
+    return span if hours_text(hours) == "open" else f"{span} {hours_text(hours)}"
+
+
+def _clock(minutes: int) -> str:
+    return f"{minutes // 60:02}:{minutes % 60:02}"

@@ -1,0 +1,143 @@
+"""What is in force for one domain, and where each value comes from."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from policyd.address import normalise_domain
+from policyd.conf.rendering import amount, fields, openings, origin
+from policyd.conf.schema import Config, RateLimit, Schedule, Terms
+from policyd.conf.units import duration_text
+
+
+@dataclass(frozen=True, slots=True)
+class ShownField:
+    """One field of a limit: its value, and who wrote it (limit, plan or domain) or ``default``."""
+
+    name: str
+    value: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownLimit:
+    """One limit that is in force."""
+
+    name: str
+    fields: tuple[ShownField, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSchedule:
+    """One schedule that lifts a limit, with its openings as text."""
+
+    name: str
+    timezone: str
+    openings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownDomain:
+    """What is in force for a domain. ``account`` is who is charged: the domain, after aliases.
+
+    ``listed`` says where the account is listed as hosted; it is empty when it is not hosted here.
+    """
+
+    domain: str
+    account: str
+    hosted: bool
+    listed: str
+    plan: str
+    mode: str
+    contact: str
+    aliases: tuple[str, ...]
+    limits: tuple[ShownLimit, ...]
+    schedules: tuple[ShownSchedule, ...]
+
+
+def show(config: Config, domain: str) -> ShownDomain:
+    """Return what is in force for a domain, in any spelling. One that is not hosted has the default plan."""
+    accounts = config.accounts
+    name = normalise_domain(domain) or domain
+    account = accounts.aliases.get(name, name)
+    terms = config.terms(account)
+    lifting = {limit.lifted_by: None for limit in terms.limits if limit.lifted_by}
+    return ShownDomain(
+        domain=name,
+        account=account,
+        hosted=account in accounts.plans,
+        listed=accounts.origins.get(account, ""),
+        plan=terms.plan,
+        mode=config.mode.value,
+        contact=accounts.contacts.get(account, ""),
+        aliases=tuple(sorted(alias for alias, target in accounts.aliases.items() if target == account)),
+        limits=tuple(_limit(limit) for limit in terms.limits),
+        schedules=tuple(_schedule(config.schedules[name]) for name in lifting),
+    )
+
+
+def domain_lines(shown: ShownDomain) -> list[str]:
+    """Return what is in force for a domain as lines of text."""
+    lines = [shown.account if shown.domain == shown.account else f"{shown.domain}: charged to {shown.account}"]
+    lines.append(f"  hosted    {shown.listed or 'no; a login of it has the default plan'}")
+    lines.append(f"  plan      {shown.plan}")
+    lines.append(f"  mode      {shown.mode}")
+    lines += [f"  contact   {shown.contact}"] if shown.contact else []
+    lines += [f"  aliases   {', '.join(shown.aliases)}"] if shown.aliases else []
+    for limit in shown.limits:
+        lines += ["", f"limit {limit.name}", *_columns(limit.fields)]
+    for schedule in shown.schedules:
+        lines += ["", *_schedule_lines(schedule)]
+    return lines
+
+
+def overview_lines(config: Config) -> list[str]:
+    """Return the whole configuration in short: what is listened on, the plans with their limits, the schedules."""
+    listen, accounts = config.listen, config.accounts
+    lines = [
+        f"mode      {config.mode}",
+        f"postfix   {', '.join(str(endpoint) for endpoint in listen.postfix)}",
+        f"metrics   {listen.metrics or '-'}",
+        f"admin     {listen.admin or '-'}",
+        f"store     {config.store.url}, when down: {config.store.when_down}",
+        f"domains   {len(accounts.plans)} hosted, {len(accounts.aliases)} aliases",
+        f"default   plan {accounts.default_plan}",
+    ]
+    lines += [f"bad file  {file}" for file in config.stale]
+    for terms in config.plans.values():
+        lines += ["", f"plan {terms.plan}", *_summaries(terms)]
+    if config.relayed.limits:
+        lines += ["", "relayed traffic, without a plan", *_summaries(config.relayed)]
+    for schedule in config.schedules.values():
+        lines += ["", *_schedule_lines(_schedule(schedule))]
+    return lines
+
+
+def _limit(limit: RateLimit) -> ShownLimit:
+    return ShownLimit(
+        limit.name, tuple(ShownField(name, value, origin(limit, name)) for name, value in fields(limit).items())
+    )
+
+
+def _schedule(schedule: Schedule) -> ShownSchedule:
+    return ShownSchedule(schedule.name, schedule.timezone.key, tuple(openings(schedule)))
+
+
+def _columns(shown: Iterable[ShownField]) -> list[str]:
+    rows = list(shown)
+    names = max(len(row.name) for row in rows)
+    values = max(len(row.value) for row in rows)
+    return [f"  {row.name:{names}}  {row.value:{values}}  {row.origin}" for row in rows]
+
+
+def _schedule_lines(schedule: ShownSchedule) -> list[str]:
+    hours = schedule.openings or ("never open",)
+    return [f"schedule {schedule.name} ({schedule.timezone})", *(f"  {opening}" for opening in hours)]
+
+
+def _summaries(terms: Terms) -> list[str]:
+    return [
+        f"  {limit.name}: {amount(limit)} {limit.counts} in {duration_text(limit.window)} per {limit.per}"
+        f"{f', lifted by {limit.lifted_by}' if limit.lifted_by else ''}"
+        f"{', observed' if limit.mode.value == 'observe' else ''}"
+        for limit in terms.limits
+    ]
