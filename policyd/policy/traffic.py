@@ -42,13 +42,22 @@ class Attribution:
 
     def _login(self, request: PolicyRequest, sender: Address) -> Traffic:
         login = normalise(request.sasl_username, self._accounts.delimiter)
-        if login.domain:
-            account = self._accounts.aliases.get(login.domain, login.domain)
-        else:
-            account = self._accounts.local_users.get(login.local) or self._accounts.default_domain
-        user = str(login) if login.domain or not account else f"{login.local}@{account}"
+        account = self._login_account(login)
+        user = f"{login.local}@{account}" if account and not login.domain else str(login)
         client = request.client_address
         return Traffic(TrafficKind.USER, account or f"user:{user}", Sure.VERIFIED, user, str(sender), client)
+
+    def _login_account(self, login: Address) -> str:
+        """Return the account of a login; "" when it has to have one of its own.
+
+        A login that names a domain which can be none is not without one: two customers could meet
+        in the default.
+        """
+        if login.domain:
+            return self._accounts.aliases.get(login.domain, login.domain)
+        if "@" in login.local:
+            return ""
+        return self._accounts.local_users.get(login.local) or self._accounts.default_domain
 
     def _from_list_software(self, request: PolicyRequest) -> bool:
         names = self._list_contexts
