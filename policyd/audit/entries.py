@@ -67,10 +67,8 @@ def _tries(scene: Scene, port: Port, ask: Ask) -> Iterator[Remark]:
 
 def _timeout(scene: Scene, port: Port, ask: Ask) -> Iterator[Remark]:
     text = _option(port, ask, "timeout")
-    timeout = milliseconds(text)
+    timeout = _waits(port, ask)
     listen = scene.config.listen
-    if timeout is None:
-        return
     if timeout < scene.shortest_timeout:
         least = f"{-(-scene.shortest_timeout // 1000)}s"
         problem = f"timeout={text} is too short: policyd may take up to {least} before it answers"
@@ -83,7 +81,7 @@ def _timeout(scene: Scene, port: Port, ask: Ask) -> Iterator[Remark]:
 
 def _waits_too_long(scene: Scene) -> Iterator[Remark]:
     asked = [(port, ask) for port in scene.ports for ask in port.asked]
-    longest = max((milliseconds(_option(port, ask, "timeout")) or 0 for port, ask in asked), default=0)
+    longest = max((_waits(port, ask) for port, ask in asked), default=0)
     if scene.shortest_timeout <= longest < scene.config.listen.policy_timeout:
         text = f"{-(-longest // 1000)}s"
         problem = f"no entry of Postfix waits longer than {text}; what is given up is given back later than it could be"
@@ -95,6 +93,11 @@ def _remark(scene: Scene, port: Port, ask: Ask, severity: Severity, problem: str
     place = entry_place(scene.view, port.service, ask)
     cure = replaced(place, ask, scene.entry(ask.entry.options))
     return Remark(Finding(severity, place.where, problem, cure), port.service.label)
+
+
+def _waits(port: Port, ask: Ask) -> int:
+    """Return how long Postfix waits for an answer, in ms."""
+    return milliseconds(_option(port, ask, "timeout")) or 0
 
 
 def _option(port: Port, ask: Ask, name: str) -> str:

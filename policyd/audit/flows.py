@@ -19,7 +19,7 @@ def exempt(scene: Scene, port: Port) -> bool:
         return False
     if port in _direct(scene):
         return True
-    return port in scene.returning() and (_has_filter(scene) or "content_filter" in port.service.written)
+    return port in scene.returning() and (_filters_outside(scene) or "content_filter" in port.service.written)
 
 
 def comes_back(scene: Scene, port: Port) -> str:
@@ -35,7 +35,7 @@ def comes_back(scene: Scene, port: Port) -> str:
         return f"the mail of {direct.label}"
     back = scene.returning()
     elsewhere = any(not other.recipient for other in back if other is not port)
-    return "filtered mail" if port in back and _has_filter(scene) and not elsewhere else ""
+    return "filtered mail" if port in back and _filters_outside(scene) and not elsewhere else ""
 
 
 def check_flows(scene: Scene) -> Iterator[Remark]:
@@ -100,7 +100,7 @@ def _again_by_sendmail(scene: Scene) -> Iterator[Remark]:
 def _unfiltered(scene: Scene) -> Iterator[Remark]:
     for port in scene.ports:
         service = port.service
-        if exempt(scene, port) and not _has_filter(scene):
+        if exempt(scene, port) and not _filters_outside(scene):
             problem = "policyd is not asked here; that is right only where mail comes back that was asked about before"
             cure = override(service, {RECIPIENT_LIST: join([*scene.check(), "permit_mynetworks", "reject"])})
             yield Remark(Finding(Severity.NOTE, service.label, problem, cure), service.label)
@@ -115,8 +115,9 @@ def _direct(scene: Scene) -> dict[Port, Service]:
     return found
 
 
-def _has_filter(scene: Scene) -> bool:
-    return next(scene.filters(), None) is not None
+def _filters_outside(scene: Scene) -> bool:
+    """Return whether mail leaves Postfix for a filter, and so comes back somewhere."""
+    return any(not scene.behind(target) for _, target in scene.filters())
 
 
 def _silent(scene: Scene, port: Port) -> str:
