@@ -174,9 +174,9 @@ class Verdict(NamedTuple):
     """What Postfix is told, and what the log says of it.
 
     ``text`` is one printable ASCII line below 200 characters, empty for ACCEPT.
-    ``index`` is the charge that decided, -1 when none did.
+    ``charge`` is the number of the charge that decided, -1 when none did.
     """
 
     action: Action
     text: str = ""
-    index: int = -1
+    charge: int = -1

@@ -105,7 +105,7 @@ class Link(asyncio.Protocol):
     def _send(self, waiter: _Waiter) -> None:
         if not self._out:
             self._loop.call_soon(self._flush)
-        self._out.append(hiredis.pack_command(waiter.args))
+        self._out.append(hiredis.pack_command(waiter.args))  # type: ignore[arg-type]  # its stub knows no variadic tuple
         self._waiters.append(waiter)
 
     def _flush(self) -> None:

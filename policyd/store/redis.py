@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
+from time import monotonic
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -98,7 +99,7 @@ class RedisStore:
 
     def submit(self, call: Call, done: Done) -> None:
         """Send a call; ``done`` gets the Outcome, or a StoreError after at most the timeout."""
-        self._submit(call, done, self._loop.time(), second=False)
+        self._submit(call, done, monotonic(), second=False)
 
     async def ask(self, call: Call) -> Outcome:
         """Return the Outcome of a call that nobody waits for in Postfix.
@@ -158,7 +159,7 @@ class RedisStore:
         if isinstance(reply, Exception):
             self._refused(attempt, reply)
             return
-        now = self._loop.time()
+        now = monotonic()
         if not self._clock.store_now():
             self._redis_clock.heard(int(reply[1]), now)
         if reply[0] == LATE:
@@ -185,7 +186,7 @@ class RedisStore:
     def _greeted(self, replies: list[Any]) -> None:
         seconds, micros = replies[-1]
         self._redis_clock.forget()
-        self._redis_clock.heard(int(seconds) * 1000 + int(micros) // 1000, self._loop.time())
+        self._redis_clock.heard(int(seconds) * 1000 + int(micros) // 1000, monotonic())
 
     def _state_changed(self, state: State) -> None:
         self._watch.up(state is State.UP)

@@ -1,0 +1,101 @@
+"""``policyd config``: check, show and compare configurations, without a daemon."""
+
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from policyd.audit.finding import Finding, Severity
+from policyd.audit.postfix import audit, render
+from policyd.audit.view import read_postfix
+from policyd.cli.output import CONFIG, PROBLEM, ConfigOption, JsonOption, print_json, reported
+from policyd.conf.diff import changes
+from policyd.conf.jsonschema import json_schema
+from policyd.conf.load import load
+from policyd.conf.schema import Config
+from policyd.conf.show import domain_lines, overview_lines, show
+from policyd.errors import ConfigError
+
+app = typer.Typer(help="Check, show and compare configurations; no daemon is needed.", no_args_is_help=True)
+
+
+@app.command("check")
+def check(
+    config: ConfigOption = CONFIG,
+    postfix: Annotated[bool, typer.Option("--postfix", help="Check Postfix's main.cf and master.cf too.")] = False,
+    postfix_directory: Annotated[
+        str, typer.Option("--postfix-config", metavar="DIR", help="The configuration directory of another Postfix.")
+    ] = "",
+    json: JsonOption = False,
+) -> None:
+    """Check the configuration, and with --postfix whether Postfix asks as it should.
+
+    Every mistake is shown at once, with its place and what to write instead.
+    """
+    findings: list[Finding] = []
+    try:
+        loaded = load(config)
+    except ConfigError as error:
+        if json:
+            print_json({"issues": [str(issue) for issue in error.issues], "findings": []})
+            raise typer.Exit(PROBLEM) from error
+        with reported():
+            raise
+    if postfix or postfix_directory:
+        with reported():
+            findings = audit(loaded, read_postfix(postfix_directory or None))
+    issues = [str(issue) for issue in loaded.stale_issues]
+    if json:
+        print_json({"issues": issues, "findings": [asdict(finding) for finding in findings]})
+    else:
+        _print_check(config, loaded, issues, findings)
+    if issues or any(finding.severity is not Severity.NOTE for finding in findings):
+        raise typer.Exit(PROBLEM)
+
+
+def _print_check(path: str, config: Config, issues: list[str], findings: list[Finding]) -> None:
+    for line in (*issues, *render(findings)):
+        print(line)
+    if not issues:
+        limits = f"{len(config.limits)} limits in {len(config.plans)} plans for {len(config.accounts.plans)} domains"
+        print(f"{path}: no mistakes; {limits}, mode {config.mode}")
+
+
+@app.command("show")
+def show_(
+    domain: Annotated[str, typer.Argument(help="A domain; all in short when absent.")] = "",
+    config: ConfigOption = CONFIG,
+    json: JsonOption = False,
+) -> None:
+    """Show what is in force for a domain, and where each value comes from."""
+    with reported():
+        loaded = load(config)
+    if json:
+        print_json(asdict(show(loaded, domain)) if domain else {"lines": overview_lines(loaded)})
+        return
+    for line in domain_lines(show(loaded, domain)) if domain else overview_lines(loaded):
+        print(line)
+
+
+@app.command("schema")
+def schema() -> None:
+    """Print a JSON Schema of policyd.yaml, for editors."""
+    print_json(json_schema())
+
+
+@app.command("diff")
+def diff(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The configuration before.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The configuration after.")],
+    json: JsonOption = False,
+) -> None:
+    """Show what changes from one configuration to another, value by value. Exit code 1 when anything does."""
+    with reported():
+        lines = changes(load(old), load(new))
+    if json:
+        print_json({"changes": lines})
+    else:
+        print("\n".join(lines) or "no difference", file=sys.stdout)
+    if lines:
+        raise typer.Exit(PROBLEM)

@@ -1,0 +1,49 @@
+"""``policyd serve`` and ``policyd reload``: run the daemon, and have it read its configuration again."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from policyd.app import run
+from policyd.cli.client import AdminClient
+from policyd.cli.output import ADMIN, CONFIG, PROBLEM, AdminOption, ConfigOption, JsonOption, print_json, reported
+from policyd.conf.load import load
+from policyd.errors import StoreError
+from policyd.log import setup_logging
+
+
+def serve(
+    config: ConfigOption = CONFIG,
+    state_directory: Annotated[
+        str,
+        typer.Option("--state-directory", envvar="STATE_DIRECTORY", metavar="DIR", help="Overrides store.directory."),
+    ] = "",
+) -> None:
+    """Run the daemon in the foreground. SIGHUP reloads the configuration, SIGTERM drains and ends."""
+    setup_logging(sys.stderr)
+    with reported():
+        loaded = load(config, state_directory or None)
+        try:
+            uvloop.run(run(loaded, Path(config), state_directory or loaded.store.directory))
+        except StoreError as error:
+            logging.getLogger("policyd").critical("%s", error)
+            raise typer.Exit(PROBLEM) from error
+    raise typer.Exit(os.EX_OK)
+
+
+def reload(admin: AdminOption = ADMIN, json: JsonOption = False) -> None:
+    """Have the daemon read its configuration again; print what changed, or what is wrong with it."""
+    with reported():
+        answer = AdminClient(admin).post("/v1/reload")
+    if json:
+        print_json(answer)
+    else:
+        for line in answer["issues"] or answer["changes"] or ["nothing changed"]:
+            print(line)
+    if answer["issues"]:
+        raise typer.Exit(PROBLEM)

@@ -1,0 +1,53 @@
+"""What all commands share: exit codes, options that come again and again, how errors look."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+from policyd.cli.client import RefusedError
+from policyd.errors import ConfigError, DaemonError, PolicydError
+
+PROBLEM = 1
+USAGE = 2
+UNREACHABLE = 75
+"""EX_TEMPFAIL of sysexits.h: the daemon or the store cannot be reached now."""
+
+ConfigOption = Annotated[
+    str, typer.Option("--config", "-c", envvar="POLICYD_CONFIG", help="The configuration file.", metavar="FILE")
+]
+AdminOption = Annotated[
+    str, typer.Option("--admin", envvar="POLICYD_ADMIN", help="The admin socket of the daemon.", metavar="PATH")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+CONFIG = "/etc/policyd/policyd.yaml"
+ADMIN = "/run/policyd/admin.sock"
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Turn our errors into one line each on stderr and the exit code that belongs to them."""
+    try:
+        yield
+    except ConfigError as error:
+        for issue in error.issues:
+            print(issue, file=sys.stderr)
+        raise typer.Exit(PROBLEM) from error
+    except RefusedError as error:
+        print(f"policyd: {error}", file=sys.stderr)
+        raise typer.Exit(UNREACHABLE if error.status == 503 else PROBLEM) from error  # noqa: PLR2004
+    except DaemonError as error:
+        print(f"policyd: {error}", file=sys.stderr)
+        raise typer.Exit(UNREACHABLE) from error
+    except PolicydError as error:
+        print(f"policyd: {error}", file=sys.stderr)
+        raise typer.Exit(PROBLEM) from error
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401  # any JSON
+    """Print a value as JSON, one document, keys in their order."""
+    print(json.dumps(value, indent=2, ensure_ascii=True))

@@ -1,0 +1,86 @@
+"""``policyd query``: ask a running daemon as Postfix would."""
+
+import os
+import socket
+import time
+from typing import Annotated
+
+import typer
+
+from policyd.cli.client import AdminClient
+from policyd.cli.output import ADMIN, USAGE, AdminOption, JsonOption, print_json, reported
+from policyd.errors import DaemonError
+
+_TIMEOUT = 60.0
+
+
+def query(
+    attributes: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME=VALUE", help="Attributes of the request.")
+    ] = None,
+    to: Annotated[
+        str, typer.Option("--to", metavar="ADDRESS", help="unix:/path or host:port; the admin socket knows it too.")
+    ] = "",
+    admin: AdminOption = ADMIN,
+    json: JsonOption = False,
+) -> None:
+    """Ask a running daemon as Postfix would, and print the action. What is accepted is charged.
+
+    Example: policyd query sasl_username=alice@example.org recipient=bob@example.net
+    """
+    sent = _request(attributes or [])
+    with reported():
+        action = _ask(to or AdminClient(admin).get("/v1/daemon")["listen"]["postfix"][0], sent)
+    if json:
+        print_json({"request": sent, "action": action})
+    else:
+        print(f"action={action}")
+
+
+def _request(attributes: list[str]) -> dict[str, str]:
+    request = {
+        "request": "smtpd_access_policy",
+        "protocol_state": "RCPT",
+        "protocol_name": "ESMTP",
+        "client_address": "127.0.0.1",
+        "client_name": "localhost",
+        "sender": "",
+        "recipient": "",
+        "recipient_count": "0",
+        "instance": f"query.{os.getpid()}.{time.time_ns()}",
+        "size": "0",
+    }
+    for attribute in attributes:
+        name, equals, value = attribute.partition("=")
+        if not equals or not name or "\n" in attribute:
+            print(f"policyd: {attribute!r} is no attribute (write name=value, as recipient=bob@example.net)")
+            raise typer.Exit(USAGE)
+        request[name] = value
+    return request
+
+
+def _ask(address: str, request: dict[str, str]) -> str:
+    text = "".join(f"{name}={value}\n" for name, value in request.items()) + "\n"
+    try:
+        with _connected(address) as connection:
+            connection.sendall(text.encode("utf-8", "surrogateescape"))
+            answer = b""
+            while not answer.endswith(b"\n\n"):
+                data = connection.recv(4096)
+                if not data:
+                    raise DaemonError(f"{address} closed the connection without an answer (see the daemon's log)")
+                answer += data
+    except (OSError, ValueError) as error:
+        cure = "is policyd running? name its listener with --to"
+        raise DaemonError(f"no answer from {address}: {error} ({cure})") from error
+    return answer.decode("ascii", "replace").removeprefix("action=").rstrip("\n")
+
+
+def _connected(address: str) -> socket.socket:
+    if address.startswith("unix:"):
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(_TIMEOUT)
+        connection.connect(address.removeprefix("unix:"))
+        return connection
+    host, _, port = address.rpartition(":")
+    return socket.create_connection((host.strip("[]"), int(port)), timeout=_TIMEOUT)

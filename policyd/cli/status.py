@@ -1,0 +1,65 @@
+"""``policyd status``: usage against limits, as bars."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from policyd.cli.client import AdminClient
+from policyd.cli.output import ADMIN, AdminOption, JsonOption, print_json, reported
+from policyd.policy.decide import duration
+
+_BAR = 20
+_WARM, _FULL = 0.8, 1.0
+
+
+def status(
+    subject: Annotated[str, typer.Argument(help="A domain, a login or (unlisted); the fullest ones when absent.")] = "",
+    would_refuse: Annotated[
+        bool, typer.Option("--would-refuse", help="Who would have been refused in the last week but for mode observe.")
+    ] = False,
+    top: Annotated[int, typer.Option("--top", min=1, max=100, help="How many of the fullest to show.")] = 20,
+    admin: AdminOption = ADMIN,
+    json: JsonOption = False,
+) -> None:
+    """Show how much of each limit is used, now."""
+    query: dict[str, str | int] = {"top": top}
+    if subject:
+        query["subject"] = subject
+    if would_refuse:
+        query["would_refuse"] = 1
+    with reported():
+        answer = AdminClient(admin).get("/v1/status", **query)
+    if json:
+        print_json(answer)
+        return
+    console = Console(highlight=False)
+    gauges = answer["gauges"]
+    if not gauges:
+        console.print("nothing would have been refused" if would_refuse else "nothing is used of any limit")
+        return
+    console.print(_table(gauges, would_refuse=would_refuse))
+    if answer["mode"] == "observe":
+        console.print("mode: observe - nothing is refused; write mode: enforce in policyd.yaml to enforce")
+
+
+def _table(gauges: list[dict[str, Any]], *, would_refuse: bool) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("subject", overflow="fold")
+    table.add_column("limit", overflow="fold")
+    table.add_column("")
+    table.add_column("used", justify="right", no_wrap=True)
+    table.add_column("would have refused" if would_refuse else "mail flows again", overflow="fold")
+    for gauge in gauges:
+        when = gauge["would_refuse"] if would_refuse else gauge["resumes"]
+        used = f"{gauge['used']}/{gauge['max']} in {duration(gauge['window'])}"
+        table.add_row(gauge["subject"], gauge["limit"], _bar(gauge["used"], gauge["max"]), used, when)
+    return table
+
+
+def _bar(used: int, most: int) -> str:
+    ratio = used / most if most else _FULL
+    filled = min(_BAR, round(ratio * _BAR))
+    colour = "red" if ratio >= _FULL else "yellow" if ratio >= _WARM else "green"
+    return f"[{colour}]{'#' * filled}[/]{'.' * (_BAR - filled)}"

@@ -1,0 +1,130 @@
+"""How much of each limit is used: what ``policyd status`` shows, asked of the store without a change."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from policyd.address import normalise, normalise_domain
+from policyd.conf.schema import Config, RateLimit, Terms
+from policyd.errors import PolicydError
+from policyd.model import NEVER_FITS, UNLISTED, Charge, Mode, Per, Usage
+from policyd.policy.decide import moment
+from policyd.policy.limits import counter_type
+from policyd.store.base import Call, Op
+from policyd.store.index import Entry, Index
+from policyd.store.redis import RedisStore
+
+_WEEK = 7 * 86_400_000
+
+
+class UnknownSubjectError(PolicydError):
+    """Raised for a subject that no account answers to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """One counter beside its limit. ``resumes`` is empty while one more still fits."""
+
+    account: str
+    plan: str
+    limit: str
+    subject: str
+    counts: str
+    used: int
+    max: int
+    window: int
+    mode: str
+    resumes: str
+    origin: str
+    would_refuse: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the gauge as the admin API shows it."""
+        return asdict(self)
+
+
+class Status:
+    """Answers what is used, under the Config that is passed in."""
+
+    def __init__(self, store: RedisStore, index: Index) -> None:
+        self._store, self._index = store, index
+
+    async def fullest(self, config: Config, count: int) -> list[Gauge]:
+        """Return the fullest counters, fullest first. Raises StoreError."""
+        gauges = await self._gauges(config, await self._index.fullest(4 * count))
+        empty = [Entry(g.account, g.limit, g.subject) for g in gauges if not g.used]
+        await self._index.forget(empty)
+        return sorted((g for g in gauges if g.used), key=_fullness, reverse=True)[:count]
+
+    async def would_refuse(self, config: Config, now: int) -> list[Gauge]:
+        """Return who would have been refused in the last week but for mode observe. Raises StoreError."""
+        found = dict(await self._index.would_refuse(now - _WEEK))
+        gauges = await self._gauges(config, list(found))
+        when = {entry: moment(at) for entry, at in found.items()}
+        return [
+            Gauge(**{**asdict(g), "would_refuse": when[Entry(g.account, g.limit, g.subject)]})
+            for g in gauges
+        ]
+
+    async def of(self, config: Config, subject: str) -> list[Gauge]:
+        """Return the gauges of a domain, a login or ``(unlisted)``.
+
+        Raises UnknownSubjectError when it belongs to no account, StoreError.
+        """
+        account, name = _account(config, subject)
+        limits = _terms(config, account).limits
+        if name:
+            pers = {Per.USER, Per.SENDER}
+            entries = [Entry(account, limit.name, name) for limit in limits if limit.per in pers]
+            return await self._gauges(config, entries)
+        entries = [Entry(account, limit.name, account) for limit in limits if limit.per is Per.DOMAIN]
+        seen = await self._index.fullest(_SEEN)
+        entries += [entry for entry in seen if entry.account == account and entry not in entries]
+        return await self._gauges(config, entries)
+
+    async def _gauges(self, config: Config, entries: list[Entry]) -> list[Gauge]:
+        gauges = []
+        for entry in entries:
+            terms = _terms(config, entry.account)
+            limit = next((one for one in terms.limits if one.name == entry.limit), None)
+            if limit is None or limit.max is None:
+                continue
+            charge = Charge(counter_type(limit), limit.name, entry.subject, 1, limit.max, limit.window)
+            outcome = await self._store.ask(Call(Op.PEEK, entry.account, None, (charge,)))
+            gauges.append(_gauge(config, terms, limit, entry, outcome.usages[0]))
+        return gauges
+
+
+_SEEN = 500
+
+
+def _gauge(config: Config, terms: Terms, limit: RateLimit, entry: Entry, usage: Usage) -> Gauge:
+    mode = Mode.OBSERVE if Mode.OBSERVE in {config.mode, limit.mode} else Mode.ENFORCE
+    resumes = "never" if usage.fits_at == NEVER_FITS else moment(usage.fits_at) if usage.fits_at else ""
+    return Gauge(
+        entry.account, terms.plan, limit.name, entry.subject, limit.counts.value, usage.used, usage.max,
+        limit.window, mode.value, resumes, limit.origins.get("max", ""),
+    )  # fmt: skip
+
+
+def _terms(config: Config, account: str) -> Terms:
+    return config.relayed if account == UNLISTED else config.terms(account)
+
+
+def _fullness(gauge: Gauge) -> float:
+    return gauge.used / gauge.max if gauge.max else float(gauge.used)
+
+
+def _account(config: Config, subject: str) -> tuple[str, str]:
+    """Return the account of a subject, and the address when it is one."""
+    accounts = config.accounts
+    if subject == UNLISTED or subject.startswith("user:"):
+        return subject, ""
+    if "@" in subject:
+        address = normalise(subject, accounts.delimiter)
+        return accounts.aliases.get(address.domain, address.domain), str(address)
+    domain = normalise_domain(subject)
+    account = accounts.aliases.get(domain, domain)
+    if account not in accounts.plans:
+        hosted = "is not hosted here; name a hosted domain, a login or (unlisted)"
+        raise UnknownSubjectError(f"{subject} {hosted}")
+    return account, ""
