@@ -1,5 +1,6 @@
 """``policyd status``: usage against limits, as bars."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +11,7 @@ from policyd.cli.client import AdminClient
 from policyd.cli.output import ADMIN, AdminOption, JsonOption, print_json, reported
 from policyd.policy.decide import duration
 
-_BAR = 20
+_BAR = 16
 _WARM, _FULL = 0.8, 1.0
 
 
@@ -48,14 +49,22 @@ def _table(gauges: list[dict[str, Any]], *, would_refuse: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("subject", overflow="fold")
     table.add_column("limit", overflow="fold")
-    table.add_column("")
+    table.add_column("", no_wrap=True, min_width=_BAR)
     table.add_column("used", justify="right", no_wrap=True)
-    table.add_column("would have refused" if would_refuse else "mail flows again", overflow="fold")
+    table.add_column("would refuse" if would_refuse else "flows again", overflow="fold")
     for gauge in gauges:
         when = gauge["would_refuse"] if would_refuse else gauge["resumes"]
         used = f"{gauge['used']}/{gauge['max']} in {duration(gauge['window'])}"
-        table.add_row(gauge["subject"], gauge["limit"], _bar(gauge["used"], gauge["max"]), used, when)
+        table.add_row(gauge["subject"], gauge["limit"], _bar(gauge["used"], gauge["max"]), used, _short(when))
     return table
+
+
+def _short(moment: str) -> str:
+    """Return a moment in the reader's own time zone, without the date when it is today's."""
+    if moment in {"", "never"}:
+        return moment
+    local = datetime.fromisoformat(moment).astimezone()
+    return local.isoformat() if local.date() != datetime.now(local.tzinfo).date() else local.timetz().isoformat()
 
 
 def _bar(used: int, most: int) -> str:
