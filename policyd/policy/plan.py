@@ -74,9 +74,14 @@ class Planner:
 
     def _exempt(self, traffic: Traffic, request: PolicyRequest) -> bool:
         exempt = self.config.exempt
-        if exempt.logins and request.sasl_username and _matches(traffic.user, exempt.logins):
+        if exempt.logins and request.sasl_username and self._exempt_login(traffic, request):
             return True
         return bool(exempt.clients) and within(traffic.client, exempt.clients)
+
+    def _exempt_login(self, traffic: Traffic, request: PolicyRequest) -> bool:
+        """Return whether the login is exempt, as it was given or with the domain that it leads to."""
+        given = str(normalise(request.sasl_username, self._delimiter))
+        return _matches(given, self.config.exempt.logins) or _matches(traffic.user, self.config.exempt.logins)
 
     def _exempt_recipient(self, recipient: str) -> bool:
         patterns = self.config.exempt.recipients
