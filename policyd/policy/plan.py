@@ -10,6 +10,11 @@ from policyd.policy.limits import counter_type, in_force, is_observed, subject, 
 from policyd.policy.traffic import Attribution, within
 
 
+MOST_RECIPIENTS = 1_000_000
+MOST_BYTES = 10**12
+"""More is counted as so much: no message has it, and Redis would work long on such a number or not hold it."""
+
+
 class ChargePlan(NamedTuple):
     """What a request is to be charged, each charge beside the limit that it belongs to."""
 
@@ -38,7 +43,8 @@ class Planner:
         """Return the charges of a whole message (END-OF-MESSAGE), for ``recipient_count`` recipients."""
         single = request.recipient_count == 1 and bool(request.recipient)
         exempt = single and self._exempt_recipient(request.recipient)
-        return self._plan(request, now, request.recipient_count, exempt_recipient=exempt)
+        recipients = min(request.recipient_count, MOST_RECIPIENTS)
+        return self._plan(request, now, recipients, exempt_recipient=exempt)
 
     def _plan(self, request: PolicyRequest, now: int, recipients: int, *, exempt_recipient: bool) -> ChargePlan:
         traffic = self._attribution.traffic(request)
@@ -56,7 +62,7 @@ class Planner:
     def _charge(self, limit: RateLimit, traffic: Traffic, request: PolicyRequest, recipients: int) -> Charge:
         skipped = limit.recipients is Recipients.REMOTE and self._is_hosted(request.recipient)
         once = limit.counts is not Counts.RECIPIENTS
-        cost = max(1, request.size) if limit.counts is Counts.BYTES else 1 if once else recipients
+        cost = max(1, min(request.size, MOST_BYTES)) if limit.counts is Counts.BYTES else 1 if once else recipients
         return Charge(
             counter_type(limit),
             limit.name,
