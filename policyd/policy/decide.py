@@ -7,6 +7,10 @@ from policyd.model import NEVER_FITS, Action, Counts, Outcome, TrafficKind, Usag
 from policyd.policy.plan import ChargePlan
 
 ACCEPT = Verdict(Action.ACCEPT)
+
+LONGEST_TEXT = 199
+"""Characters of a verdict's text."""
+
 _SEVERITY = {Action.ACCEPT: 0, Action.QUARANTINE: 1, Action.DEFER: 2, Action.REJECT: 3}
 _UNITS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"))
 
@@ -60,9 +64,15 @@ def _text(limit: RateLimit, cost: int, usage: Usage) -> str:
     unit = limit.counts.value
     ref = f"ref {usage.episode.ref}" if usage.episode else ""
     if usage.max == 0:
-        return f"Limit {limit.name}: no {unit} allowed here; {ref}"
+        return _line(limit.name, f"no {unit} allowed here; {ref}")
     if usage.fits_at == NEVER_FITS:
         what = f"{cost} {unit} at once" if limit.counts is not Counts.MESSAGES else "this"
-        return f"Limit {limit.name}: {what} can never fit {usage.max} in {duration(limit.window)}; {ref}"
+        return _line(limit.name, f"{what} can never fit {usage.max} in {duration(limit.window)}; {ref}")
     used = f"{usage.used} of {usage.max} {unit} in {duration(limit.window)} used"
-    return f"Limit {limit.name}: {used}; mail flows again at {moment(usage.fits_at)}; {ref}"
+    return _line(limit.name, f"{used}; mail flows again at {moment(usage.fits_at)}; {ref}")
+
+
+def _line(name: str, rest: str) -> str:
+    """Return the text; a name that makes it too long is cut, since the reference at the end must be whole."""
+    room = LONGEST_TEXT - len(f"Limit : {rest}")
+    return f"Limit {name if len(name) <= room else f'{name[: room - 3]}...'}: {rest}"
