@@ -11,6 +11,7 @@ import logging
 import os
 import pwd
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -23,7 +24,6 @@ READ_GROUP = "policyd-support"
 WRITE_GROUP = "policyd-admin"
 
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
-_PEER = "peer"
 
 _logger = logging.getLogger(__name__)
 
@@ -61,17 +61,15 @@ GroupsOf = Callable[[Credentials], frozenset[str]]
 
 
 def group_names(who: Credentials) -> frozenset[str]:
-    """Return the groups of a peer's user, the supplementary ones by user name; its own group only if it has no name."""
-    try:
-        numbers = os.getgrouplist(pwd.getpwuid(who.uid).pw_name, who.gid)
-    except KeyError:
-        numbers = [who.gid]
+    """Return the groups of a peer's user by its name, and the group that its process had."""
+    numbers = {who.gid}
+    with suppress(KeyError):
+        user = pwd.getpwuid(who.uid)
+        numbers.update(os.getgrouplist(user.pw_name, user.pw_gid))
     names = set()
     for number in numbers:
-        try:
+        with suppress(KeyError):
             names.add(grp.getgrgid(number).gr_name)
-        except KeyError:
-            continue
     return frozenset(names)
 
 
@@ -83,7 +81,6 @@ def admin_app(routes: Sequence[Route], own_uid: int, groups_of: GroupsOf = group
         if request.transport is None:
             return _error(HTTPStatus.BAD_REQUEST, "the connection is gone")
         who = peer_credentials(request.transport)
-        request[_PEER] = Peer(who.uid, who.pid)
         if who.uid not in {0, own_uid}:
             wanted = await asyncio.to_thread(_missing_group, who, request.method, groups_of)
             if wanted:
@@ -107,11 +104,17 @@ def _missing_group(who: Credentials, method: str, groups_of: GroupsOf) -> str:
 
 def _handler(route: Route) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
-        peer: Peer = request[_PEER]
-        asked = AdminRequest(peer, dict(request.match_info), dict(request.query), await _body(request))
+        asked = AdminRequest(_peer(request), dict(request.match_info), dict(request.query), await _body(request))
         return web.json_response(await route.answer(asked))
 
     return handle
+
+
+def _peer(request: web.Request) -> Peer:
+    if request.transport is None:
+        raise RequestError(HTTPStatus.BAD_REQUEST, "the connection is gone")
+    who = peer_credentials(request.transport)
+    return Peer(who.uid, who.pid)
 
 
 async def _body(request: web.Request) -> object:

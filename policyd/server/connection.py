@@ -175,18 +175,17 @@ class PostfixConnection(asyncio.Protocol, Generic[Conversation]):
         self._take()
 
     def _flow(self) -> None:
-        """Read only while a request is wanted; end when the last one is answered."""
+        """Read unless bytes wait that cannot be looked at yet; end when the last request is answered."""
         if self._transport.is_closing():
             return
         waiting = self._asked != self._answered or self._unread
         if self._last and not waiting:
             self._end()
-        elif waiting and self._codec.buffered and self._reading:
-            self._reading = False
-            self._transport.pause_reading()
-        elif not waiting and not self._reading:
-            self._reading = True
-            self._transport.resume_reading()
+            return
+        wanted = not (waiting and self._codec.buffered)
+        if wanted != self._reading:
+            self._reading = wanted
+            (self._transport.resume_reading if wanted else self._transport.pause_reading)()
 
     def _end(self) -> None:
         if self._peer_ended:

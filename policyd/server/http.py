@@ -48,7 +48,7 @@ def metrics_app(registry: CollectorRegistry, ready: Ready) -> web.Application:
 def _encode(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
     try:
         encode, content_type = choose_encoder(accept)
-    except ValueError:  # a version in Accept that is no version
+    except (TypeError, ValueError):  # a version in Accept that is no version
         encode, content_type = choose_encoder(_ACCEPT_ANY)
     return encode(registry), content_type
 
@@ -85,8 +85,7 @@ class _Refusal(asyncio.Protocol):
     """Ends a connection that is one too many."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.Transport):
-            transport.abort()
+        transport.close()
 
 
 async def _name_nobody(_: web.Request, response: web.StreamResponse) -> None:
