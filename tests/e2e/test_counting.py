@@ -81,11 +81,9 @@ def test_mail_flows_again_at_the_moment_that_the_refusal_named(postfix: Postfix,
     assert send(postfix.port("submission"), alice.name, names(1), alice).codes == [250]
 
 
-def test_a_users_limit_and_the_domains_are_charged_both_or_neither(
-    postfix: Postfix, serve: Serve, domain: str
-) -> None:
+def test_a_users_limit_and_the_domains_are_charged_both_or_neither(postfix: Postfix, serve: Serve, domain: str) -> None:
     """What a user's own limit refuses is not charged to the domain, and the other way round."""
-    limits = {"domain-hourly": rate(30), "user-hourly": rate(20, per="user", traffic=["user"], over="reject")}
+    limits = {"domain-hourly": rate(30), "user-hourly": rate(20, per="user", traffic=["user"])}
     daemon = serve([domain], limits)
     alice, bob = Login(f"alice@{domain}"), Login(f"bob@{domain}")
 
@@ -107,7 +105,7 @@ def test_messages_are_counted_once_however_many_recipients_they_have(
     postfix: Postfix, serve: Serve, domain: str
 ) -> None:
     """With two messages an hour for a user, the third is refused at its first recipient."""
-    daemon = serve([domain], {"user-messages": rate(2, counts="messages", per="user", over="reject")})
+    daemon = serve([domain], {"user-messages": rate(2, counts="messages", per="user", traffic=["user"])})
     alice, bob = Login(f"alice@{domain}"), Login(f"bob@{domain}")
     for size in (3, 2):
         assert send(postfix.port("submission"), alice.name, names(size), alice).queued == size
@@ -118,7 +116,7 @@ def test_messages_are_counted_once_however_many_recipients_they_have(
 
 def test_bytes_are_counted_by_the_real_size_of_a_message(postfix: Postfix, serve: Serve, domain: str) -> None:
     """A message is charged what it declares, and at its end what it really has, once for all its recipients."""
-    daemon = serve([domain], {"domain-bytes": rate("100kB", counts="bytes", over="reject")})
+    daemon = serve([domain], {"domain-bytes": rate("100kB", counts="bytes")})
     body = b"Subject: x\r\n\r\n" + b"x" * 70 + b"\r\n" + (b"y" * 76 + b"\r\n") * 500
     with Session(postfix.port("submission"), Login(f"alice@{domain}")) as session:
         session.mail(f"alice@{domain}", "SIZE=60000")
@@ -148,7 +146,7 @@ def test_each_subject_has_a_counter_of_its_own(
 ) -> None:
     """A limit per sender, client or user refuses one of them and leaves the others of the domain alone."""
     one, another = subjects
-    serve([domain], {"some": rate(3, per=per, over="reject")})
+    serve([domain], {"some": rate(3, per=per)})
 
     def codes(choice: dict[str, str], recipients: int) -> list[int]:
         chosen = {"sender": "s", "source": "127.0.0.1", "login": "u"} | choice

@@ -81,7 +81,7 @@ def test_200_mails_with_an_invented_sender_over_the_limit_make_no_bounce(
 
 def test_a_permanent_refusal_does_not_bounce_either(postfix: Postfix, serve: Serve, domain: str) -> None:
     """Where a limit rejects scripts after all, the recipe's soft_bounce keeps the message."""
-    serve([domain], {LIMIT: rate(0, over="reject")})
+    serve([domain], {LIMIT: rate(0, over={"user": "reject", "script": "reject", "list": "defer"})})
     postfix.sendmail(f"www@{domain}", ["x@remote.test"])
     (waiting,) = until(lambda: postfix.waiting(domain), "the message waits")
     assert postfix.log.messages[waiting].notices == []

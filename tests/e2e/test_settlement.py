@@ -83,9 +83,7 @@ def test_a_message_that_postfix_refuses_at_data_is_given_back(postfix: Postfix, 
     assert daemon.used(domain, LIMIT) == 1
 
 
-def test_a_recipient_that_postfix_refuses_after_us_is_not_charged(
-    postfix: Postfix, serve: Serve, domain: str
-) -> None:
+def test_a_recipient_that_postfix_refuses_after_us_is_not_charged(postfix: Postfix, serve: Serve, domain: str) -> None:
     """An unknown mailbox is asked about before Postfix refuses it; the end of the message puts it right."""
     daemon = serve([domain], {LIMIT: rate(400)})
     sent = send(postfix.port("smtp"), f"shop@{domain}", [f"nosuch@{domain}", f"bob@{domain}", "x@remote.test"])
@@ -205,16 +203,15 @@ def random_mail(postfix: Postfix, chance: random.Random, domain: str) -> None:
                 session.data()
 
 
-def test_after_a_mixed_day_the_charges_equal_what_postfix_queued(
-    postfix: Postfix, serve: Serve, domain: str
-) -> None:
+def test_after_a_mixed_day_the_charges_equal_what_postfix_queued(postfix: Postfix, serve: Serve, domain: str) -> None:
     """Over ports, logins, refusals, resets and lost clients, Redis has charged what Postfix's log shows as queued."""
-    daemon = serve([domain], {LIMIT: rate(150), "user-hourly": rate(40, per="user")})
+    daemon = serve([domain], {LIMIT: rate(150), "user-hourly": rate(40, per="user", traffic=["user"])})
     for port, login in (("brief", None), ("smtp", None), ("submission", Login(f"alice@{domain}"))):
         prove(postfix, port, domain, login)
     chance = random.Random(2)
-    for _ in range(60):
+    for _ in range(100):
         random_mail(postfix, chance, domain)
+        daemon.advance(10_000)
     postfix.sendmail(f"www@{domain}", recipients(2))
     until(lambda: any(one.attempts for one in postfix.log.picked_up(domain)), "the mail from sendmail(1) is tried")
     postfix.delete(postfix.waiting(domain))

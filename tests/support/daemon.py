@@ -1,4 +1,4 @@
-"""policyd for tests: in the test's own process with a movable clock, or as the installed command."""
+"""policyd for tests: in the test's own process with a manual clock, or as the installed command."""
 
 import signal
 import subprocess
@@ -15,7 +15,7 @@ from policyd.app import App, build
 from policyd.cli.client import AdminClient
 from policyd.conf.load import load
 from policyd.errors import DaemonError
-from tests.support.clock import MovableClock
+from tests.support.clock import ManualClock
 from tests.support.loop import LoopThread
 from tests.support.wait import until
 
@@ -56,7 +56,10 @@ def settings(policy: Path, store_url: str, domains: list[str], limits: Yaml) -> 
 def rate(most: int | str, **fields: object) -> Yaml:
     """Return a rate limit of ``most`` an hour, with the actions that the shipped limits have."""
     over = {"user": "reject", "script": "defer", "list": "defer"}
-    return {"kind": "rate", "max": most, "window": "1h", "over": over, **fields}
+    traffic = fields.get("traffic", list(over))
+    assert isinstance(traffic, list)
+    looked_at = {kind: action for kind, action in over.items() if kind in traffic}
+    return {"kind": "rate", "max": most, "window": "1h", "over": looked_at, **fields}
 
 
 class Daemon(ABC):
@@ -108,9 +111,9 @@ class Daemon(ABC):
 class LocalDaemon(Daemon):
     """policyd in a thread of the test's process. Time stands still unless the test moves it."""
 
-    def __init__(self, configuration: Yaml, clock: MovableClock | None = None) -> None:
+    def __init__(self, configuration: Yaml, clock: ManualClock | None = None) -> None:
         super().__init__(configuration)
-        self.clock = clock or MovableClock()
+        self.clock = clock or ManualClock()
         self._thread: LoopThread | None = None
         self._app: App | None = None
 

@@ -117,10 +117,10 @@ class MailLog:
         until(lambda: self.queued(account) >= recipients, f"{recipients} recipients of {account} in the queue")
         assert self.queued(account) == recipients
 
-    def wait_line(self, pattern: str) -> str:
-        """Return the first line that matches, as soon as there is one."""
+    def wait_line(self, pattern: str, since: int) -> str:
+        """Return the first line from number ``since`` on (``len(log.lines)`` before) that matches."""
         found = re.compile(pattern)
-        return until(lambda: next(filter(found.search, self.lines), ""), f"Postfix logs {pattern!r}")
+        return until(lambda: next(filter(found.search, self.lines[since:]), ""), f"Postfix logs {pattern!r}")
 
     def _read(self) -> None:
         with self._path.open("rb") as log:

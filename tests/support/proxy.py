@@ -85,14 +85,13 @@ class Proxy:
             writer.close()
             return
         self._writers.add(up_writer)
+        ways = self._requests(reader, up_writer), self._replies(up_reader, writer)
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._requests(reader, up_writer))
-                group.create_task(self._replies(up_reader, writer))
-        except* OSError:
-            pass
-        finally:
-            self._writers -= {writer, up_writer}
+            await asyncio.gather(*ways)
+        except (OSError, asyncio.CancelledError):
+            writer.close()
+            up_writer.close()
+        self._writers -= {writer, up_writer}
 
     async def _requests(self, reader: asyncio.StreamReader, upstream: asyncio.StreamWriter) -> None:
         while chunk := await reader.read(_CHUNK):
