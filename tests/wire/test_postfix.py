@@ -3,9 +3,9 @@
 import pytest
 
 from policyd.errors import ProtocolError
-from policyd.model import Action, PolicyRequest, Verdict
+from policyd.model import PolicyRequest
 from policyd.wire import postfix
-from policyd.wire.postfix import MAX_BUFFERED, MAX_REQUEST, PolicyConnection, action_for, encode_reply
+from policyd.wire.postfix import MAX_BUFFERED, MAX_REQUEST, PolicyConnection
 from tests.support.policy import NAMES, TYPICAL, lines, request
 
 EXPECTED = PolicyRequest(
@@ -283,39 +283,6 @@ def test_error_quotes_little() -> None:
 def test_names_are_postfix_names() -> None:
     """The helper of these tests sends what Postfix 3.7 sends: 29 attributes."""
     assert (len(NAMES), request().count(b"\n")) == (29, 30)
-
-
-@pytest.mark.parametrize(
-    ("verdict", "action"),
-    [
-        (Verdict(Action.ACCEPT), "DUNNO"),
-        (Verdict(Action.ACCEPT, "text"), "DUNNO"),
-        (Verdict(Action.DEFER, "used 400/400"), "450 4.7.1 used 400/400"),
-        (Verdict(Action.REJECT, "used 400/400"), "550 5.7.1 used 400/400"),
-        (Verdict(Action.QUARANTINE, "used 400/400"), "HOLD used 400/400"),
-        (Verdict(Action.REJECT, ""), "550 5.7.1 refused by policy"),
-        (Verdict(Action.QUARANTINE, "\n"), "HOLD refused by policy"),
-        (Verdict(Action.DEFER, "gr\u00fc\u00dfe\r\n\naction=OK\t\x7f"), "450 4.7.1 gr e action=OK"),
-    ],
-)
-def test_action(verdict: Verdict, action: str) -> None:
-    """Each verdict has its action of access(5); what is not printable ASCII becomes a space."""
-    assert action_for(verdict) == action
-
-
-def test_action_is_short() -> None:
-    """The text of an action stays below 200 characters."""
-    assert action_for(Verdict(Action.REJECT, "x" * 500)) == "550 5.7.1 " + "x" * 199
-
-
-def test_reply() -> None:
-    """A reply is one action line and one empty line."""
-    assert encode_reply("DUNNO") == b"action=DUNNO\n\n"
-
-
-def test_reply_holds_no_newline() -> None:
-    """Whatever the action says, the reply ends where it should."""
-    assert encode_reply("450 4.7.1 a\n\naction=OK\u20ac") == b"action=450 4.7.1 a action=OK \n\n"
 
 
 def test_postfix_order_takes_the_fast_way(monkeypatch: pytest.MonkeyPatch) -> None:
