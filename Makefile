@@ -27,8 +27,7 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 bench: $(VENV)/.test packages
-	@test -x bench/run || { echo "bench/run is not there"; exit 1; }
-	bench/run
+	@$(BIN)/python -m bench.run
 
 packages:
 	@tests/install-packages

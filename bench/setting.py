@@ -1,0 +1,97 @@
+"""What the benchmarks share: a configuration, a private Redis, a daemon, the load generator."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+HERE = Path(__file__).parent
+BIN = Path(sys.executable).parent
+DOMAINS = 1000
+_READY = 20.0
+
+_LIMITS = {
+    "domain-hourly": "counts: recipients, per: domain, window: 1h",
+    "user-hourly": "counts: recipients, per: user, window: 1h, traffic: [user]",
+    "client-hourly": "counts: recipients, per: client, window: 1h",
+    "domain-daily": "counts: messages, per: domain, window: 1d",
+}
+
+
+def configuration(folder: Path, limits: int, *, settle: str = "recipient") -> Path:
+    """Write a configuration with so many rate limits in force, metrics and the decision log on; return its path."""
+    names = list(_LIMITS)[:limits]
+    listed = "\n".join(f"  {name}: {{kind: rate, max: 100000000, {_LIMITS[name]}}}" for name in names)
+    (folder / "domains.map").write_text("".join(f"domain{number}.test\n" for number in range(DOMAINS)))
+    path = folder / "policyd.yaml"
+    path.write_text(
+        f"version: 1\n"
+        f"listen: {{postfix: ['unix:{folder}/policy'], postfix_group: root, admin: 'unix:{folder}/admin'}}\n"
+        f"store: {{url: 'unix://{folder}/redis.sock', directory: {folder}/state}}\n"
+        f"accounts: {{hosted: ['file:{folder}/domains.map'], default_plan: shared, settle: {settle}}}\n"
+        f"limits:\n{listed}\nplans: {{shared: {{apply: [{', '.join(names)}]}}}}\nlog: {{accepted: true}}\n"
+    )
+    return path
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """Return a folder with a short name, for sockets; it is removed afterwards."""
+    with TemporaryDirectory(prefix="pdb", dir="/tmp") as name:
+        yield Path(name)
+
+
+@contextmanager
+def redis(socket: Path) -> Iterator[None]:
+    """Run a redis-server without persistence on a unix socket."""
+    program = shutil.which("redis-server") or "redis-server"
+    options = ["--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(socket.parent)]
+    with running([program, *options], socket):
+        yield
+
+
+@contextmanager
+def policyd(config: Path) -> Iterator[Path]:
+    """Run a daemon under a configuration; returns its policy socket."""
+    socket = config.parent / "policy"
+    command = [str(BIN / "policyd"), "serve", "--config", str(config)]
+    with (config.parent / "decisions.log").open("wb") as log, running(command, config.parent / "admin", stderr=log):
+        yield socket
+
+
+@contextmanager
+def running(command: list[str], socket: Path, **options: Any) -> Iterator[subprocess.Popen[bytes]]:  # noqa: ANN401
+    """Run a program until the block ends; the block begins when its socket is there."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, **options)
+    try:
+        deadline = time.monotonic() + _READY
+        while not socket.exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"{command[0]} did not start")
+            time.sleep(0.02)
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+        socket.unlink(missing_ok=True)
+
+
+def build_load() -> Path:
+    """Compile the load generator when it is older than its source; return its path."""
+    program, sources = HERE / "load", [*HERE.glob("*.c"), *HERE.glob("*.h")]
+    if not program.exists() or program.stat().st_mtime < max(source.stat().st_mtime for source in sources):
+        subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-o", str(program), str(HERE / "load.c")], check=True)
+    return program
+
+
+def load(socket: Path, *options: str) -> Mapping[str, Any]:
+    """Run the load generator against a socket and return what it measured."""
+    command = [str(build_load()), *options, f"unix:{socket}"]
+    found: Mapping[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    return found
