@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import NamedTuple, Protocol
 
 from policyd.clock import Clock
-from policyd.conf.schema import Config
+from policyd.conf.schema import Accounts, Config
 from policyd.errors import StoreError
 from policyd.model import Action, Outcome, PolicyRequest, Verdict
 from policyd.policy.decide import ACCEPT, decide
@@ -25,6 +25,8 @@ MARGIN = 10_000
 
 OPEN = 7_200_000
 """How long a message record waits for its END-OF-MESSAGE, in ms."""
+
+RCPT, END = "RCPT", "END-OF-MESSAGE"
 
 STORE_DOWN = Verdict(Action.DEFER, "The mail policy service cannot count just now; please try again later")
 
@@ -72,6 +74,8 @@ class Service:
     def configure(self, config: Config) -> None:
         """Decide all requests from now on under ``config``; those under way keep theirs."""
         self._planner = Planner(config)
+        if not config.accounts.settle_at_end:
+            self._messages.forget()
 
     def opened(self, host: str) -> Conversation:
         """Return the state of a new connection from ``host``."""
@@ -79,31 +83,33 @@ class Service:
 
     def closed(self, conversation: Conversation, *, by_us: bool) -> None:
         """Note that a connection is gone; a close of our own says nothing about its message."""
-        if not by_us:
+        if by_us:
+            self._messages.closed_by_us(conversation, OPEN)
+        else:
             self._messages.closed(conversation, 2 * self._planner.config.listen.policy_timeout + 2000)
 
     def decide(self, conversation: Conversation, request: PolicyRequest, respond: Respond) -> None:
         """Answer one request: ``respond`` is called once, now or when the store has answered."""
-        started, planner = perf_counter(), self._planner
+        started, planner, state = perf_counter(), self._planner, request.protocol_state
         accounts = planner.config.accounts
-        at_end = request.protocol_state == "END-OF-MESSAGE"
         if accounts.settle_at_end:
             self._messages.seen(conversation, request)
-        if request.protocol_state != ("END-OF-MESSAGE" if accounts.charge_at_end else "RCPT") and not (
-            at_end and accounts.settle_at_end
-        ):
+        if not _costs(accounts, state):
             respond(ACCEPT)
             return
-        plan = planner.plan_message if at_end else planner.plan
-        decision = Decision(
-            planner.config, conversation, request, plan(request, self._clock.now()), started, respond
-        )
-        if not at_end:
+        message = conversation.message if accounts.settle_at_end else None
+        now = self._clock.now()
+        if state == RCPT:
+            plan = planner.plan(request, now)
+        else:
+            plan = planner.plan_message(request, now, message.traffic if message else None)
+        decision = Decision(planner.config, conversation, request, plan, started, respond)
+        if state == RCPT:
             self._recipient(decision)
         elif accounts.charge_at_end:
             self._charge(decision, None)
         else:
-            self._end(decision)
+            self._end(decision, message)
 
     # RCPT
 
@@ -111,19 +117,19 @@ class Service:
         conversation, request, plan = decision.conversation, decision.request, decision.plan
         message = None
         if decision.config.accounts.settle_at_end and plan.traffic.account and request.instance:
-            message = self._messages.opened(conversation, request, plan.traffic.account, plan.traffic.kind)
+            message = self._messages.opened(conversation, request, plan.traffic)
         if plan.charges:
             self._charge(decision, message)
             return
-        if message is not None and message.fingerprint != _fingerprint(request):
-            message.fingerprint = _fingerprint(request)
+        if message is not None and message.asked != _fingerprint(request):
+            message.asked = _fingerprint(request)
             message.uncharged += 1
         self._answer(decision, ACCEPT, None)
 
     def _charge(self, decision: Decision, message: OpenMessage | None) -> None:
         keep = _again(decision.config) if message is None else OPEN
         if message is not None:
-            message.fingerprint = _fingerprint(decision.request)
+            message.asked = _fingerprint(decision.request)
         record = self._record(decision, keep, message)
         call = Call(Op.CHARGE, decision.plan.traffic.account, record, decision.plan.charges)
         self._store.submit(call, partial(self._charged, decision, message))
@@ -132,21 +138,24 @@ class Service:
         if isinstance(outcome, StoreError):
             self._without_store(decision, outcome)
             return
-        if message is not None and outcome.admitted:
-            message.charged = True
-        self._answer(decision, decide(decision.plan, outcome), outcome)
+        verdict = decide(decision.plan, outcome)
+        if message is not None:
+            message.fingerprint = _fingerprint(decision.request)
+            message.charged = message.charged or outcome.admitted
+        self._answer(decision, verdict, outcome)
 
     # END-OF-MESSAGE
 
-    def _end(self, decision: Decision) -> None:
-        conversation, request, plan = decision.conversation, decision.request, decision.plan
-        message = conversation.message
-        self._messages.ended(conversation, request, plan.traffic.kind)
-        if not plan.charges or (message and not message.charged and message.uncharged >= request.recipient_count):
+    def _end(self, decision: Decision, message: OpenMessage | None) -> None:
+        request, plan = decision.request, decision.plan
+        self._messages.ended(decision.conversation, request, plan.traffic.kind)
+        if not plan.charges or (message and _is_settled(message, request)):
             self._answer(decision, ACCEPT, None)
             return
-        call = Call(Op.SETTLE, plan.traffic.account, self._record(decision, _again(decision.config), message), plan.charges)
-        self._store.submit(call, partial(self._settled, decision))
+        record = self._record(decision, _again(decision.config), message)
+        self._store.submit(
+            Call(Op.SETTLE, plan.traffic.account, record, plan.charges), partial(self._settled, decision)
+        )
 
     def _settled(self, decision: Decision, outcome: Outcome | StoreError) -> None:
         """Accept in any case: a settlement never refuses, and without it the charges of RCPT stand."""
@@ -163,7 +172,7 @@ class Service:
             if isinstance(outcome, Outcome) and outcome.admitted:
                 self._recorder.given_back(message)
 
-        self._store.submit(Call(Op.GIVE_BACK, message.account, record, ()), done)
+        self._store.submit(Call(Op.GIVE_BACK, message.traffic.account, record, ()), done)
 
     # answers
 
@@ -181,6 +190,18 @@ class Service:
         verdict = ACCEPT if decision.config.store.when_down is Action.ACCEPT else STORE_DOWN
         self._recorder.without_store(decision, verdict, error)
         decision.respond(verdict)
+
+
+def _costs(accounts: Accounts, state: str) -> bool:
+    """Return whether something is charged or settled in a state of the protocol."""
+    if state == RCPT:
+        return not accounts.charge_at_end
+    return state == END and (accounts.charge_at_end or accounts.settle_at_end)
+
+
+def _is_settled(message: OpenMessage, request: PolicyRequest) -> bool:
+    """Return whether the charges of a message are right as they are."""
+    return not message.charged and message.uncharged >= request.recipient_count
 
 
 def _fingerprint(request: PolicyRequest) -> str:

@@ -9,10 +9,11 @@ never asks at the end of a message must not turn into "no limit".
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from policyd.clock import Clock, Timer
-from policyd.model import PolicyRequest, TrafficKind
+from policyd.model import PolicyRequest, Traffic, TrafficKind
 
 GIVEN_UP_IN_A_ROW = 20
 """After so many messages of a kind without an END-OF-MESSAGE its charges are final."""
@@ -35,14 +36,21 @@ class Kind(NamedTuple):
 
 
 class OpenMessage:
-    """A message between its first RCPT and its end. ``uncharged`` recipients cost no call."""
+    """A message between its first RCPT and its end.
 
-    __slots__ = ("account", "charged", "fingerprint", "host", "instance", "kind", "owner", "timer", "uncharged")
+    ``fingerprint`` names the last request that the store answered, ``asked`` the last one of all.
+    ``charged``: the store holds receipts of it. ``uncharged`` recipients cost no call.
+    """
 
-    def __init__(self, owner: "Conversation", instance: str, account: str, kind: Kind) -> None:
+    __slots__ = (
+        "asked", "charged", "fingerprint", "host", "instance", "kind", "owner", "timer", "traffic", "uncharged",
+    )  # fmt: skip
+
+    def __init__(self, owner: "Conversation", instance: str, traffic: Traffic, kind: Kind) -> None:
         self.owner, self.host, self.instance = owner, owner.host, instance
-        self.account, self.kind = account, kind
-        self.fingerprint, self.charged, self.uncharged = "", False, 0
+        self.traffic, self.kind = traffic, kind
+        self.asked, self.fingerprint, self.uncharged = "", "", 0
+        self.charged = False
         self.timer: Timer | None = None
 
 
@@ -64,8 +72,9 @@ class _Proof:
 
 
 class OpenMessages:
-    """The open messages of one daemon. ``give_back`` undoes one; ``lost`` hears of a kind that
-    stopped showing its END-OF-MESSAGE.
+    """The open messages of one daemon.
+
+    ``give_back`` undoes one; ``lost`` hears of a kind that stopped showing its END-OF-MESSAGE.
     """
 
     def __init__(self, clock: Clock, give_back: Callable[[OpenMessage], None], lost: Callable[[Kind], None]) -> None:
@@ -73,35 +82,32 @@ class OpenMessages:
         self._open: dict[tuple[str, str], OpenMessage] = {}
         self._proofs: dict[Kind, _Proof] = {}
 
-    def seen(self, conversation: Conversation, request: PolicyRequest) -> OpenMessage | None:
-        """Return the open message that a request belongs to; a former one on its connection is over."""
+    def seen(self, conversation: Conversation, request: PolicyRequest) -> None:
+        """Note which message a connection speaks of; a former one on it is over.
+
+        A connection belongs to one smtpd, which has one message at a time.
+        """
         former = conversation.message
         if former is not None and former.instance != request.instance:
             conversation.message = None
-            if former.owner is conversation:
-                self._give_up(former)
+            self._give_up(former)
         message = self._open.get((conversation.host, request.instance))
         if message is not None:
             message.owner = conversation
             conversation.message = message
-            if message.timer is not None:
-                message.timer.cancel()
-                message.timer = None
-        return message
+            self._stop_waiting(message)
 
-    def opened(
-        self, conversation: Conversation, request: PolicyRequest, account: str, traffic: TrafficKind
-    ) -> OpenMessage:
-        """Return the open message of a request that charges ``account``, made when it is new.
+    def opened(self, conversation: Conversation, request: PolicyRequest, traffic: Traffic) -> OpenMessage:
+        """Return the open message of a request that charges an account, made when it is new.
 
         A message whose account has changed with the configuration is over; a new one begins.
         """
         message = self._open.get((conversation.host, request.instance))
-        if message is not None and message.account == account:
+        if message is not None and message.traffic.account == traffic.account:
             return message
         if message is not None:
             self._give_up(message)
-        message = OpenMessage(conversation, request.instance, account, _kind(conversation, request, traffic))
+        message = OpenMessage(conversation, request.instance, traffic, _kind(conversation, request, traffic.kind))
         conversation.message = message
         self._open[conversation.host, request.instance] = message
         return message
@@ -117,9 +123,30 @@ class OpenMessages:
 
     def closed(self, conversation: Conversation, patience: int) -> None:
         """Give up the connection's message unless it is seen again within ``patience`` ms."""
+        self._wait(conversation, patience, self._give_up)
+
+    def closed_by_us(self, conversation: Conversation, patience: int) -> None:
+        """Forget the connection's message unless it is seen again within ``patience`` ms; its charges stand."""
+        self._wait(conversation, patience, self._forget)
+
+    def forget(self) -> None:
+        """Forget all messages, since charges are final now; they stand."""
+        for message in tuple(self._open.values()):
+            self._stop_waiting(message)
+        self._open.clear()
+
+    def _wait(self, conversation: Conversation, patience: int, then: Callable[[OpenMessage], None]) -> None:
         message = conversation.message
         if message is not None and message.owner is conversation and self._is_open(message):
-            message.timer = self._clock.call_later(patience, lambda: self._give_up(message))
+            message.timer = self._clock.call_later(patience, partial(then, message))
+
+    def _stop_waiting(self, message: OpenMessage) -> None:
+        if message.timer is not None:
+            message.timer.cancel()
+            message.timer = None
+
+    def _forget(self, message: OpenMessage) -> None:
+        del self._open[message.host, message.instance]
 
     def _is_open(self, message: OpenMessage) -> bool:
         return self._open.get((message.host, message.instance)) is message
@@ -127,7 +154,8 @@ class OpenMessages:
     def _give_up(self, message: OpenMessage) -> None:
         if not self._is_open(message):
             return
-        del self._open[message.host, message.instance]
+        self._stop_waiting(message)
+        self._forget(message)
         proof = self._proofs.get(message.kind)
         if not message.charged or proof is None or not proof.shown:
             return

@@ -9,19 +9,22 @@ from policyd.model import Charge, Counts, PolicyRequest, Recipients, Sure, Traff
 from policyd.policy.limits import counter_type, in_force, is_observed, subject, terms_of
 from policyd.policy.traffic import Attribution, within
 
-
 MOST_RECIPIENTS = 1_000_000
 MOST_BYTES = 10**12
 """More is counted as so much: no message has it, and Redis would work long on such a number or not hold it."""
 
 
 class ChargePlan(NamedTuple):
-    """What a request is to be charged, each charge beside the limit that it belongs to."""
+    """What a request is to be charged, each charge beside the limit that it belongs to.
+
+    ``spared``: limits are in force, and none looks at this recipient, login or client.
+    """
 
     traffic: Traffic
     terms: Terms
     limits: tuple[RateLimit, ...]
     charges: tuple[Charge, ...]
+    spared: bool = False
 
 
 _NO_TERMS = Terms("", ())
@@ -39,24 +42,30 @@ class Planner:
         """Return the charges of one recipient (RCPT) at ``now``, in ms since the epoch."""
         return self._plan(request, now, 1, exempt_recipient=self._exempt_recipient(request.recipient))
 
-    def plan_message(self, request: PolicyRequest, now: int) -> ChargePlan:
-        """Return the charges of a whole message (END-OF-MESSAGE), for ``recipient_count`` recipients."""
+    def plan_message(self, request: PolicyRequest, now: int, known: Traffic | None = None) -> ChargePlan:
+        """Return the charges of a whole message (END-OF-MESSAGE), for ``recipient_count`` recipients.
+
+        ``known`` is what its recipients were attributed to: one message has one account, though
+        Postfix may ask about its end with another policy_context.
+        """
         single = request.recipient_count == 1 and bool(request.recipient)
         exempt = single and self._exempt_recipient(request.recipient)
         recipients = min(request.recipient_count, MOST_RECIPIENTS)
-        return self._plan(request, now, recipients, exempt_recipient=exempt)
+        return self._plan(request, now, recipients, exempt_recipient=exempt, known=known)
 
-    def _plan(self, request: PolicyRequest, now: int, recipients: int, *, exempt_recipient: bool) -> ChargePlan:
-        traffic = self._attribution.traffic(request)
+    def _plan(
+        self, request: PolicyRequest, now: int, recipients: int, *, exempt_recipient: bool, known: Traffic | None = None
+    ) -> ChargePlan:
+        traffic = known or self._attribution.traffic(request)
         if traffic.sure is Sure.NOBODY:
             return ChargePlan(traffic, _NO_TERMS, (), ())
         terms = terms_of(self.config, traffic)
         if exempt_recipient or self._exempt(traffic, request):
-            return ChargePlan(traffic, terms, (), ())
+            return ChargePlan(traffic, terms, (), (), spared=True)
         limits = tuple(in_force(self.config, terms, traffic.kind, now))
         charges = tuple(self._charge(limit, traffic, request, recipients) for limit in limits)
         if all(charge.skipped for charge in charges):
-            return ChargePlan(traffic, terms, (), ())
+            return ChargePlan(traffic, terms, (), (), spared=bool(charges))
         return ChargePlan(traffic, terms, limits, charges)
 
     def _charge(self, limit: RateLimit, traffic: Traffic, request: PolicyRequest, recipients: int) -> Charge:
