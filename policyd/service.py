@@ -149,7 +149,7 @@ class Service:
     def _end(self, decision: Decision, message: OpenMessage | None) -> None:
         request, plan = decision.request, decision.plan
         self._messages.ended(decision.conversation, request, plan.traffic.kind)
-        if not plan.charges or (message and _is_settled(message, request)):
+        if not plan.charges or not request.instance or (message and _is_settled(message, request)):
             self._answer(decision, ACCEPT, None)
             return
         record = self._record(decision, _again(decision.config), message)
