@@ -149,6 +149,8 @@ class Service:
     def _end(self, decision: Decision, message: OpenMessage | None) -> None:
         request, plan = decision.request, decision.plan
         self._messages.ended(decision.conversation, request, plan.traffic.kind)
+        if message is not None and message.charged and plan.spared:
+            self._give_back(message)
         if not plan.charges or not request.instance or (message and _is_settled(message, request)):
             self._answer(decision, ACCEPT, None)
             return
