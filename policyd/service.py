@@ -142,6 +142,7 @@ class Service:
         if message is not None:
             message.fingerprint = _fingerprint(decision.request)
             message.charged = message.charged or outcome.admitted
+            message.held = message.held or verdict.action is Action.QUARANTINE
         self._answer(decision, verdict, outcome)
 
     # END-OF-MESSAGE
@@ -202,8 +203,11 @@ def _costs(accounts: Accounts, state: str) -> bool:
 
 
 def _is_settled(message: OpenMessage, request: PolicyRequest) -> bool:
-    """Return whether the charges of a message are right as they are."""
-    return not message.charged and message.uncharged >= request.recipient_count
+    """Return whether the charges of a message are right as they are.
+
+    What Postfix holds is not let through: what was charged of it stands, the rest is never charged.
+    """
+    return message.held or (not message.charged and message.uncharged >= request.recipient_count)
 
 
 def _fingerprint(request: PolicyRequest) -> str:

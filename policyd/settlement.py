@@ -40,17 +40,18 @@ class OpenMessage:
 
     ``fingerprint`` names the last request that the store answered, ``asked`` the last one of all.
     ``charged``: the store holds receipts of it. ``uncharged`` recipients cost no call.
+    ``held``: Postfix was told to hold it.
     """
 
     __slots__ = (
-        "asked", "charged", "fingerprint", "host", "instance", "kind", "owner", "timer", "traffic", "uncharged",
+        "asked", "charged", "fingerprint", "held", "host", "instance", "kind", "owner", "timer", "traffic", "uncharged",
     )  # fmt: skip
 
     def __init__(self, owner: "Conversation", instance: str, traffic: Traffic, kind: Kind) -> None:
         self.owner, self.host, self.instance = owner, owner.host, instance
         self.traffic, self.kind = traffic, kind
         self.asked, self.fingerprint, self.uncharged = "", "", 0
-        self.charged = False
+        self.charged, self.held = False, False
         self.timer: Timer | None = None
 
 
