@@ -106,7 +106,7 @@ class Service:
         decision = Decision(planner.config, conversation, request, plan, started, respond)
         if state == RCPT:
             self._recipient(decision)
-        elif accounts.charge_at_end:
+        elif accounts.charge_at_end and message is None:
             self._charge(decision, None)
         else:
             self._end(decision, message)
