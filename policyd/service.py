@@ -190,7 +190,8 @@ class Service:
         decision.respond(verdict)
 
     def _without_store(self, decision: Decision, error: StoreError) -> None:
-        verdict = ACCEPT if decision.config.store.when_down is Action.ACCEPT else STORE_DOWN
+        lenient = decision.config.store.when_down is Action.ACCEPT
+        verdict = ACCEPT if lenient or all(charge.observed for charge in decision.plan.charges) else STORE_DOWN
         self._recorder.without_store(decision, verdict, error)
         decision.respond(verdict)
 
