@@ -16,7 +16,7 @@ from policyd.conf.schema import Accounts, Config
 from policyd.errors import StoreError
 from policyd.model import Action, Outcome, PolicyRequest, Verdict
 from policyd.policy.decide import ACCEPT, decide
-from policyd.policy.plan import ChargePlan, Planner
+from policyd.policy.plan import MOST_RECIPIENTS, ChargePlan, Planner
 from policyd.settlement import Conversation, Kind, OpenMessage, OpenMessages
 from policyd.store.base import Call, Op, Record, Store
 
@@ -182,7 +182,7 @@ class Service:
     def _record(self, decision: Decision, keep: int, message: OpenMessage | None) -> Record:
         request = decision.request
         uncharged = message.uncharged if message is not None else 0
-        host, recipients = decision.conversation.host, request.recipient_count
+        host, recipients = decision.conversation.host, min(request.recipient_count, MOST_RECIPIENTS)
         return Record(host, request.instance, _fingerprint(request), keep, uncharged, recipients)
 
     def _answer(self, decision: Decision, verdict: Verdict, outcome: Outcome | None) -> None:
