@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import policyd
 from policyd.conf.load import load
@@ -51,7 +51,7 @@ async def load_in_child(path: str | Path, state_directory: str | None = None) ->
             result = await _received(process)
             status = await process.wait()
     except TimeoutError:
-        raise _failed(path, f"was not read within {_PATIENCE:.0f} s") from None
+        raise _failed(path, f"was not read within {_PATIENCE:g} s") from None
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
@@ -65,20 +65,19 @@ async def load_in_child(path: str | Path, state_directory: str | None = None) ->
 
 async def _received(process: asyncio.subprocess.Process) -> _Result:
     result = _Result()
-    stream = process.stdout
-    while stream is not None:
+    stream = cast("asyncio.StreamReader", process.stdout)
+    while True:
         try:
             length = int.from_bytes(await stream.readexactly(_LENGTH))
             frame = pickle.loads(await stream.readexactly(length))  # noqa: S301 -- from our own child
         except asyncio.IncompleteReadError:
-            break
+            return result
         if isinstance(frame, dict):
             for name, part in frame.items():
                 result.maps[name].update(part)
         else:
             result.last = frame
         await asyncio.sleep(0)
-    return result
 
 
 def _joined(config: Config, maps: Mapping[str, dict[str, object]]) -> Config:

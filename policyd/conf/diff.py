@@ -75,7 +75,7 @@ def _limits(old: Mapping[str, RateLimit], new: Mapping[str, RateLimit]) -> Itera
             yield f"{path}: removed"
         elif name not in old:
             yield f"{path}: added ({_summary(new[name])})"
-        elif old[name] is not new[name]:
+        else:
             yield from _named_fields(path, old[name], new[name])
 
 

@@ -49,11 +49,12 @@ def _config(path: str, state_directory: str | None, issues: list[Issue]) -> Conf
         return None
     settings = static.store(values.get(sections.STORE_KEY, NOTHING))
     copies = Copies(Path(state_directory or settings.directory) / INCLUDES)
+    listen = static.listen(values.get(sections.LISTEN_KEY, NOTHING), at.key("listen"))
     terms = _rules(values, issues)
     read = accounts(path, values.get(sections.ACCOUNTS_KEY, _absent(values)), terms, copies, at.key("accounts"))
     config = Config(
         mode=values.get(sections.MODE, Mode.ENFORCE),
-        listen=static.listen(values.get(sections.LISTEN_KEY, NOTHING), at.key("listen")),
+        listen=listen,
         store=settings,
         accounts=read.accounts,
         exempt=sections.exempt(values.get(sections.EXEMPT_KEY, NOTHING)),

@@ -5,12 +5,12 @@ over parent, key by key.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from policyd.conf.issues import At, Place, did_you_mean, joined, shown
 from policyd.conf.limits import CHANGE, LIMIT_NAME, PLAN_NAME
 from policyd.conf.schema import RateLimit, Terms
-from policyd.conf.structures import Key, ListOf, MapOf, Pair, Values, repeated, table
+from policyd.conf.structures import NOTHING, Key, ListOf, MapOf, Pair, Values, repeated, table
 from policyd.conf.terms import Draft, Schedules, base, changed
 from policyd.conf.values import Placed, Spot
 from policyd.errors import Issue
@@ -39,11 +39,13 @@ class Rules:
     """All that a plan or a domain can refer to.
 
     A plan of None is one that a mistake was reported in; ``plans`` of None: all of them.
+    ``unread``: the limits could not be read, so that nothing is said about what refers to them.
     """
 
     limits: Drafts
     schedules: Schedules
-    plans: Mapping[str, Drafts | None] | None = field(default_factory=dict)
+    plans: Mapping[str, Drafts | None] | None
+    unread: bool = False
 
     def check_plan(self, name: str, place: Place, at: At) -> bool:
         """Return whether a plan has that name; report it when it does not."""
@@ -72,11 +74,10 @@ def rules(limits: Pairs | None, plans: Pairs | None, schedules: Schedules, issue
 
     None stands for a section that could not be read: nothing is said about what refers to it.
     """
-    drafts = {pair.name: base(pair, schedules, At(issues).key("limits").key(pair.name)) for pair in limits or ()}
-    at = At(issues if limits is not None else [])
-    return Rules(
-        drafts, schedules, None if plans is None else _Plans(plans, Rules(drafts, schedules), at.key("plans")).all()
-    )
+    at = At(issues)
+    drafts = {pair.name: base(pair, schedules, at.key("limits").key(pair.name)) for pair in limits or ()}
+    bare = Rules(drafts, schedules, None, unread=limits is None)
+    return bare if plans is None else replace(bare, plans=_Plans(plans, bare, at.key("plans")).all())
 
 
 class _Plans:
@@ -126,21 +127,21 @@ class _Plans:
         return adjusted(parent, values, f"plan {name}", self._rules, at)
 
     def _report_circle(self, circle: list[str]) -> None:
-        values = self._pairs[circle[0]].value
-        if values is not None:
-            way = " -> ".join([*circle, circle[0]])
-            at = self._at.key(circle[0]).key("extends")
-            at.report(
-                values.place_of(EXTENDS), f"the plans go in a circle: {way}", "let one of them begin without extends"
-            )
+        values = self._pairs[circle[0]].value or NOTHING
+        way = " -> ".join([*circle, circle[0]])
+        at = self._at.key(circle[0]).key("extends")
+        at.report(values.place_of(EXTENDS), f"the plans go in a circle: {way}", "let one of them begin without extends")
         self._done |= dict.fromkeys(circle, None)
 
 
 def adjusted(parent: Drafts | None, values: Values, owner: str, rules: Rules, at: At) -> Drafts | None:
     """Return the parent's limits after ``without``, ``apply`` and ``change``.
 
-    A parent of None is not known; then nothing is said about what it may have, and None returned.
+    None stands for limits that are not known, since a mistake was reported in them: nothing is
+    said about what they may lack.
     """
+    if rules.unread:
+        return None
     known = parent is not None and not {APPLY.name, WITHOUT.name} & values.flawed
     drafts = dict(parent or {})
     without = repeated(values.get(WITHOUT, ()), at.key("without"))
@@ -159,7 +160,7 @@ def adjusted(parent: Drafts | None, values: Values, owner: str, rules: Rules, at
             drafts[pair.name] = (
                 changed(draft, pair.value, owner, rules.schedules, here) if draft and pair.value else None
             )
-    return drafts if parent is not None else None
+    return drafts if known else None
 
 
 def _check_removed(name: Placed[str], drafts: Drafts, applied: list[str], rules: Rules, at: At, *, known: bool) -> None:

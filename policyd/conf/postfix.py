@@ -37,16 +37,16 @@ def local_names() -> frozenset[str]:
     Where there is no Postfix the resolver is asked; that may take a while, and never fails.
     """
     names = {socket.gethostname()}
-    host, origin = parameter("myhostname"), parameter("myorigin")
-    if isinstance(host, Unfit) or isinstance(origin, Unfit):
+    said = _run("postconf", "-xh", "myhostname", "myorigin")
+    if isinstance(said, Unfit):
         names.add(socket.getfqdn())
     else:
-        names |= {host, _own_origin(origin)}
+        names |= {_own_origin(line.strip()) for line in said.splitlines()}
     return frozenset(name.lower() for name in names if name)
 
 
 def _own_origin(value: str) -> str:
-    """Return myorigin; Debian names a file that holds it (postconf(5), myorigin)."""
+    """Return a name of this host; Debian's myorigin is a file that holds it (postconf(5), myorigin)."""
     try:
         return Path(value).read_text(encoding="utf-8", errors="replace").strip() if value.startswith("/") else value
     except OSError:

@@ -56,7 +56,7 @@ _MISTAKES = (
         "put each - item on a line of its own, or write [item, item]",
     ),
     _Mistake(
-        "expected '-' indicator",
+        "expected '-' indicator|block collection: expected <block end>",
         "a key stands among the items of a list",
         "begin the line with - or indent it otherwise",
     ),
@@ -79,6 +79,7 @@ _MISTAKES = (
     ),
 )
 
+_OTHERWISE = "compare it with the shipped policyd.yaml"
 _TOO_MANY = _Mistake("", "a closing bracket too many", "remove it, or open it before")
 
 
@@ -103,12 +104,12 @@ def text_issue(text: str, file: str) -> Issue | None:
 def yaml_issue(error: yaml.YAMLError, text: str, file: str) -> Issue:
     """Return the issue that a parser's error stands for."""
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        return Issue(file, 0, 0, "", f"is no valid YAML: {' '.join(str(error).split())}", "")
-    words = error.problem or ""
+        return Issue(file, 0, 0, "", f"is no valid YAML: {' '.join(str(error).split())}", _OTHERWISE)
+    words = f"{error.context}: {error.problem}"
     known = next((mistake for mistake in _MISTAKES if re.search(mistake.pattern, words)), None)
     mark = error.problem_mark
     if known is None:
-        return Issue(file, mark.line + 1, mark.column + 1, "", f"is no valid YAML: {words}", "")
+        return Issue(file, mark.line + 1, mark.column + 1, "", f"is no valid YAML: {error.problem}", _OTHERWISE)
     if "expected key" in words and _character(text, mark) in {"]", "}"}:
         known = _TOO_MANY
     if known.opens and error.context_mark is not None:
