@@ -20,6 +20,8 @@ from policyd.errors import ListenError
 from policyd.server.activation import covers, name_of
 from policyd.server.base import BACKLOG
 
+_ANY_GROUP = -1
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -123,7 +125,8 @@ def _bind(sock: socket.socket, path: Path, mode: int, group: int) -> None:
     finally:
         os.umask(before)
     try:
-        os.chown(path, -1, group)
+        if group not in {_ANY_GROUP, path.stat().st_gid}:  # a set-group-ID directory gives it already
+            os.chown(path, -1, group)
         path.chmod(mode)
         sock.listen(BACKLOG)
     except OSError:
@@ -133,7 +136,7 @@ def _bind(sock: socket.socket, path: Path, mode: int, group: int) -> None:
 
 def _group_id(group: str, address: str) -> int:
     if not group:
-        return -1
+        return _ANY_GROUP
     try:
         return grp.getgrnam(group).gr_gid
     except KeyError:

@@ -34,6 +34,14 @@ def test_group(short_dir: Path) -> None:
         assert path.group() == "daemon"
 
 
+def test_group_of_the_directory(short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a directory that gives its group to files (mode 2750) no right to change groups is needed."""
+    monkeypatch.setattr(os, "chown", fail_with(errno.EPERM))
+    path = short_dir / "policy"
+    with opened(unix(path, group=short_dir.group())), opened(unix(short_dir / "admin")):
+        assert path.group() == short_dir.group()
+
+
 def test_no_such_group(short_dir: Path) -> None:
     """A group that does not exist is named, with what to do."""
     assert refused(unix(short_dir / "policy", group="no-such-group")) == (
