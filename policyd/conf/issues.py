@@ -58,8 +58,12 @@ def joined(path: str, name: str) -> str:
 
 def shown(text: str, at_most: int = 60) -> str:
     """Return a text as it can stand in a one-line message."""
-    line = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
+    line = text if text.isprintable() else "".join(map(_printable, text))
     return line if len(line) <= at_most else f"{line[: at_most - 3]}..."
+
+
+def _printable(char: str) -> str:
+    return char if char.isprintable() else f"\\u{ord(char):04x}"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

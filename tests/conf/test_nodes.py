@@ -166,3 +166,13 @@ def test_a_mistake_within_a_key_has_the_path_of_the_map() -> None:
 def test_an_error_that_is_not_known_is_told_as_it_is(error: yaml.YAMLError, told: str) -> None:
     """A later PyYAML may have other words."""
     assert str(yaml_issue(error, "", "f")) == told
+
+
+def test_a_tab_between_key_and_value_is_called_a_tab(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyYAML's own parser stumbles over it, and says less."""
+    monkeypatch.setattr(nodes, "_LOADER", yaml.SafeLoader)
+    issues: list[Issue] = []
+
+    parse("a:\tb\n", "f", issues)
+
+    assert [issue.problem for issue in issues] == ["a tab indents this line"]
