@@ -115,7 +115,7 @@ class DecisionRecorder:
     def _note_usages(self, decision: Decision, outcome: Outcome) -> None:
         for index, usage in enumerate(outcome.usages):
             charge, entry = decision.plan.charges[index], _entry(decision, index)
-            self._index.used(entry, usage.used / usage.max if usage.max else 1.0)
+            self._index.used(entry, usage.used / usage.max if usage.max else 1.0, outcome.now, charge.window)
             self._metrics.usage(entry.account, entry.limit, usage.used, usage.max, charge.window, charge.subject)
 
     def _write(  # noqa: PLR0917  # the parts of one log line

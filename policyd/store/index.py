@@ -2,25 +2,40 @@
 
 It never decides and can be rebuilt; when the store is away its writes are dropped.
 
-    policyd:1:index:fullest       sorted set: who uses most of a limit; score = used / max
+    policyd:1:index:fullest       sorted set: who uses most of a limit; score = used / max when last seen
+    policyd:1:index:fades         sorted set: the same members; score = when nothing of that is left, ms
     policyd:1:index:observed      sorted set: who would have been refused; score = when, ms
     policyd:1:index:ref:<ref>     the story of a reference, JSON, for 30 days
+
+Nothing here grows without end: what was noted waits in bounded memory for the next second, the
+sets keep so many members, and every key expires. Each command has one key, as a cluster needs it.
 """
 
+import asyncio
 import heapq
 import json
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
 
 from policyd.errors import StoreError
 from policyd.store.keys import PREFIX
 from policyd.store.redis import RedisStore
 
 _FULLEST = PREFIX + b"index:fullest"
+_FADES = PREFIX + b"index:fades"
 _OBSERVED = PREFIX + b"index:observed"
 _REF = PREFIX + b"index:ref:"
-_DAY = 86_400_000
-_KEPT, _AT_ONCE, _WAITING = 500, 100, 50_000
+_MONTH = 30 * 86_400_000
+
+KEPT = 500
+"""Members of each sorted set."""
+
+WAITING = 10_000
+"""What may wait for the next ``flush``, of each kind; more is dropped."""
+
+_BATCH = 100
+"""Members in one command and commands in one go, so that no counter waits long behind them."""
 
 
 class Entry(NamedTuple):
@@ -36,23 +51,25 @@ class Index:
 
     def __init__(self, store: RedisStore) -> None:
         self._store = store
-        self._used: dict[Entry, float] = {}
+        self._used: dict[Entry, tuple[float, int]] = {}
         self._observed: dict[Entry, int] = {}
         self._stories: dict[str, str] = {}
+        self._now = 0
 
-    def used(self, entry: Entry, ratio: float) -> None:
-        """Note how full a counter is."""
-        if len(self._used) < _WAITING:
-            self._used[entry] = ratio
+    def used(self, entry: Entry, ratio: float, now: int, window: int) -> None:
+        """Note how full a counter of ``window`` ms is at ``now``."""
+        self._now = max(self._now, now)
+        if len(self._used) < WAITING:
+            self._used[entry] = (ratio, now + window)
 
     def observed(self, entry: Entry, now: int) -> None:
         """Note that a limit in mode observe would have refused something at ``now``."""
-        if len(self._observed) < _WAITING:
+        if len(self._observed) < WAITING:
             self._observed[entry] = now
 
     def episode(self, ref: str, story: Mapping[str, str | int]) -> None:
         """Note what a new reference stands for."""
-        if len(self._stories) < _WAITING:
+        if len(self._stories) < WAITING:
             self._stories[ref] = json.dumps(story, ensure_ascii=True)
 
     async def flush(self) -> None:
@@ -61,15 +78,20 @@ class Index:
         observed, self._observed = self._observed, {}
         stories, self._stories = self._stories, {}
         try:
-            await self._put(_FULLEST, dict(heapq.nlargest(_AT_ONCE, used.items(), key=lambda item: item[1])))
-            await self._put(_OBSERVED, observed)
-            for ref, story in stories.items():
-                await self._store.command("SET", _REF + ref.encode(), story, "PX", 30 * _DAY)
+            if used:
+                await self._put_used(dict(heapq.nlargest(_BATCH, used.items(), key=lambda item: item[1])))
+            if observed:
+                latest = heapq.nlargest(KEPT, observed.items(), key=lambda item: item[1])
+                await self._add(_OBSERVED, dict(latest))
+                await self._store.command("ZREMRANGEBYRANK", _OBSERVED, 0, -KEPT - 1)
+            for part in _parts(stories, _BATCH):
+                kept = (self._store.command("SET", _REF + ref.encode(), part[ref], "PX", _MONTH) for ref in part)
+                await asyncio.gather(*kept)
         except StoreError:
             return
 
-    async def fullest(self, count: int) -> list[Entry]:
-        """Return the counters that were fullest when last seen. Raises StoreError."""
+    async def fullest(self, count: int = KEPT) -> list[Entry]:
+        """Return the counters that were fullest when last seen, fullest first. Raises StoreError."""
         members = await self._store.command("ZREVRANGE", _FULLEST, 0, count - 1)
         return [_entry(member) for member in members]
 
@@ -80,16 +102,32 @@ class Index:
 
     async def forget(self, entries: list[Entry]) -> None:
         """Drop counters that turned out to be empty. Raises StoreError."""
-        if entries:
-            await self._store.command("ZREM", _FULLEST, *(_member(entry) for entry in entries))
+        await self._remove([_member(entry) for entry in entries])
 
-    async def _put(self, key: bytes, scores: Mapping[Entry, float]) -> None:
-        if not scores:
-            return
-        pairs = [part for entry, score in scores.items() for part in (repr(score), _member(entry))]
-        await self._store.command("ZADD", key, *pairs)
-        await self._store.command("ZREMRANGEBYRANK", key, 0, -_KEPT - 1)
-        await self._store.command("PEXPIRE", key, 30 * _DAY)
+    async def _put_used(self, used: Mapping[Entry, tuple[float, int]]) -> None:
+        await self._add(_FULLEST, {entry: ratio for entry, (ratio, _) in used.items()})
+        await self._add(_FADES, {entry: until for entry, (_, until) in used.items()})
+        # What faded must not keep out what is used now, however full it was.
+        await self._remove(await self._store.command("ZRANGEBYSCORE", _FADES, "-inf", self._now, "LIMIT", 0, KEPT))
+        await self._remove(await self._store.command("ZRANGE", _FULLEST, 0, -KEPT - 1))
+
+    async def _remove(self, members: Sequence[bytes]) -> None:
+        for start in range(0, len(members), _BATCH):
+            part = members[start : start + _BATCH]
+            await self._store.command("ZREM", _FULLEST, *part)
+            await self._store.command("ZREM", _FADES, *part)
+
+    async def _add(self, key: bytes, scores: Mapping[Entry, float]) -> None:
+        for part in _parts(scores, _BATCH):
+            pairs = [word for entry, score in part.items() for word in (repr(score), _member(entry))]
+            await self._store.command("ZADD", key, *pairs)
+        await self._store.command("PEXPIRE", key, _MONTH)
+
+
+def _parts(whole: Mapping[Any, Any], size: int) -> Iterator[dict[Any, Any]]:
+    items = iter(whole.items())
+    while part := dict(islice(items, size)):
+        yield part
 
 
 def _member(entry: Entry) -> bytes:
