@@ -1,7 +1,6 @@
 """How much of each limit is used: what ``policyd status`` shows, asked of the store without a change."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from policyd.address import normalise, normalise_domain
 from policyd.conf.schema import Config, RateLimit, Terms
@@ -37,10 +36,6 @@ class Gauge:
     origin: str
     would_refuse: str = ""
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the gauge as the admin API shows it."""
-        return asdict(self)
-
 
 class Status:
     """Answers what is used, under the Config that is passed in."""
@@ -49,8 +44,11 @@ class Status:
         self._store, self._index = store, index
 
     async def fullest(self, config: Config, count: int) -> list[Gauge]:
-        """Return the fullest counters, fullest first. Raises StoreError."""
-        gauges = await self._gauges(config, await self._index.fullest(4 * count))
+        """Return the fullest counters, fullest first. Raises StoreError.
+
+        The index knows how full they were; all are looked at, since those may be empty by now.
+        """
+        gauges = await self._gauges(config, await self._index.fullest())
         empty = [Entry(g.account, g.limit, g.subject) for g in gauges if not g.used]
         await self._index.forget(empty)
         return sorted((g for g in gauges if g.used), key=_fullness, reverse=True)[:count]
@@ -59,11 +57,8 @@ class Status:
         """Return who would have been refused in the last week but for mode observe. Raises StoreError."""
         found = dict(await self._index.would_refuse(now - _WEEK))
         gauges = await self._gauges(config, list(found))
-        when = {entry: moment(at) for entry, at in found.items()}
-        return [
-            Gauge(**{**asdict(g), "would_refuse": when[Entry(g.account, g.limit, g.subject)]})
-            for g in gauges
-        ]
+        when = {tuple(entry): moment(at) for entry, at in found.items()}
+        return [replace(gauge, would_refuse=when[gauge.account, gauge.limit, gauge.subject]) for gauge in gauges]
 
     async def of(self, config: Config, subject: str) -> list[Gauge]:
         """Return the gauges of a domain, a login or ``(unlisted)``.
@@ -77,7 +72,7 @@ class Status:
             entries = [Entry(account, limit.name, name) for limit in limits if limit.per in pers]
             return await self._gauges(config, entries)
         entries = [Entry(account, limit.name, account) for limit in limits if limit.per is Per.DOMAIN]
-        seen = await self._index.fullest(_SEEN)
+        seen = await self._index.fullest()
         entries += [entry for entry in seen if entry.account == account and entry not in entries]
         return await self._gauges(config, entries)
 
@@ -92,9 +87,6 @@ class Status:
             outcome = await self._store.ask(Call(Op.PEEK, entry.account, None, (charge,)))
             gauges.append(_gauge(config, terms, limit, entry, outcome.usages[0]))
         return gauges
-
-
-_SEEN = 500
 
 
 def _gauge(config: Config, terms: Terms, limit: RateLimit, entry: Entry, usage: Usage) -> Gauge:
@@ -124,7 +116,10 @@ def _account(config: Config, subject: str) -> tuple[str, str]:
         return accounts.aliases.get(address.domain, address.domain), str(address)
     domain = normalise_domain(subject)
     account = accounts.aliases.get(domain, domain)
-    if account not in accounts.plans:
-        hosted = "is not hosted here; name a hosted domain, a login or (unlisted)"
-        raise UnknownSubjectError(f"{subject} {hosted}")
-    return account, ""
+    if account in accounts.plans:
+        return account, ""
+    account = accounts.local_users.get(subject, "")
+    if not account:
+        cure = "name a hosted domain, a login as user@example.org, user:NAME for one without a domain, or (unlisted)"
+        raise UnknownSubjectError(f"{subject} is not hosted here ({cure})")
+    return account, f"{subject}@{account}"
