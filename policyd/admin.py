@@ -1,8 +1,9 @@
 """What the admin socket answers: the API of the CLI and of panels."""
 
+import logging
 from dataclasses import asdict
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from policyd import __version__
 from policyd.clock import Clock
@@ -12,14 +13,26 @@ from policyd.server.admin import AdminRequest, Route
 from policyd.status import Status, UnknownSubjectError
 from policyd.store.redis import RedisStore
 
-_TOP = 20
+_TOP, _MOST = 20, 100
+
+_log = logging.getLogger("policyd.admin")
+
+
+class Listening(NamedTuple):
+    """Where a daemon listens, with absolute paths and real ports: for Postfix, for metrics ("" for nowhere)."""
+
+    postfix: tuple[str, ...]
+    metrics: str
 
 
 class AdminRoutes:
     """The handlers, over the parts of a running daemon."""
 
-    def __init__(self, config: ConfigInForce, store: RedisStore, status: Status, clock: Clock) -> None:
+    def __init__(
+        self, config: ConfigInForce, store: RedisStore, status: Status, clock: Clock, listening: Listening
+    ) -> None:
         self._config, self._store, self._status, self._clock = config, store, status, clock
+        self._listening = listening
 
     def routes(self) -> list[Route]:
         """Return everything that can be asked."""
@@ -36,10 +49,7 @@ class AdminRoutes:
             "version": __version__,
             "mode": config.mode,
             "domains": len(config.accounts.plans),
-            "listen": {
-                "postfix": [str(endpoint) for endpoint in config.listen.postfix],
-                "metrics": str(config.listen.metrics or ""),
-            },
+            "listen": self._listening._asdict(),
             "store": {"embedded": config.store.url == "embedded", "up": self._store.up},
             "files": list(config.files),
             "stale": list(config.stale),
@@ -48,21 +58,21 @@ class AdminRoutes:
     async def status(self, request: AdminRequest) -> dict[str, Any]:
         """Return gauges: of ``subject``, of who would have been refused, or the fullest ones."""
         config, query = self._config.now, request.query
-        try:
-            top = int(query.get("top", _TOP))
-        except ValueError:
-            raise RequestError(HTTPStatus.BAD_REQUEST, "top is no number") from None
+        top = query.get("top", str(_TOP))
+        if not (top.isascii() and top.isdecimal() and 1 <= int(top) <= _MOST):
+            raise RequestError(HTTPStatus.BAD_REQUEST, f"top={top} is no number from 1 to {_MOST}")
         try:
             if query.get("subject"):
                 gauges = await self._status.of(config, query["subject"])
             elif query.get("would_refuse"):
                 gauges = await self._status.would_refuse(config, self._clock.now())
             else:
-                gauges = await self._status.fullest(config, top)
+                gauges = await self._status.fullest(config, int(top))
         except UnknownSubjectError as error:
             raise RequestError(HTTPStatus.NOT_FOUND, str(error)) from error
         return {"mode": config.mode, "gauges": [asdict(gauge) for gauge in gauges]}
 
-    async def reload(self, _: AdminRequest) -> dict[str, Any]:
+    async def reload(self, request: AdminRequest) -> dict[str, Any]:
         """Read the configuration again; returns what changed or what is wrong with it."""
+        _log.info("uid %d asks for a reload", request.peer.uid)
         return (await self._config.reload())._asdict()

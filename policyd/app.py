@@ -3,8 +3,8 @@
 The only module that knows every part. Tests build an App with a clock of their own and run it in
 their own process; the installed command always has the system's clock.
 
-Shutdown has named phases under one deadline: stop accepting, drain, write what is left, close the
-store.
+It ends in phases, each with a bound of its own: drain (DRAIN), end the HTTP servers (1 s), write
+what is left to the index (store.timeout), close the store, end the embedded Redis (10 s).
 """
 
 import asyncio
@@ -13,16 +13,21 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from policyd import __version__
-from policyd.admin import AdminRoutes
+from policyd.admin import AdminRoutes, Listening
 from policyd.clock import Clock, SystemClock
-from policyd.conf.schema import Config
+from policyd.conf.schema import Config, Listen, StoreSettings
+from policyd.errors import StoreError, StoreUnavailable
 from policyd.log import DecisionLog
 from policyd.metrics import Metrics
+from policyd.model import Action
 from policyd.recorder import DecisionRecorder
 from policyd.reload import ConfigInForce
 from policyd.server.activation import passed_sockets
@@ -56,10 +61,8 @@ class App:
         self.lines = DecisionLog(sys.stderr)
         self.notifier = Notifier.from_environment(os.environ)
         self.config = ConfigInForce(config, path, state_directory, self.metrics, self.notifier)
-        self._embedded: EmbeddedRedis | None = None
         self._listeners: list[Listener] = []
-        self._http: list[HttpServer] = []
-        self._tasks: list[asyncio.Task[None]] = []
+        self._running = AsyncExitStack()
 
     async def start(self) -> None:
         """Open the store and the listeners, and say that the daemon is ready.
@@ -73,24 +76,10 @@ class App:
             raise
 
     async def stop(self) -> None:
-        """Drain and end. Safe to call at any state of a start."""
+        """Drain and end. Safe to call at any state of a start; what was opened last is closed first."""
+        await self.config.close()
         self.notifier.stopping()
-        if hasattr(self, "postfix"):
-            dropped = await self.postfix.drain(DRAIN)
-            if dropped:
-                _log.warning("%d connections had no answer at the deadline and were closed", dropped)
-        for server in self._http:
-            await server.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if hasattr(self, "store"):
-            await self.index.flush()
-            await self.store.close()
-        if self._embedded is not None:
-            await self._embedded.stop()
-        for listener in self._listeners:
-            listener.close()
+        await self._running.aclose()
         self.lines.flush()
 
     async def _start(self) -> None:
@@ -98,52 +87,68 @@ class App:
         passed = passed_sockets(os.environ, os.getpid())
         files = raise_file_limit()
         # The store first: its lock keeps a second daemon from taking the first one's sockets.
-        await self._open_store(config)
-        self._listeners = open_listeners(_wanted(config), passed)
-        self.index = Index(self.store)
+        await self._open_store(config.store)
+        self._open_listeners(config.listen, passed)
         recorder = DecisionRecorder(self.metrics, self.lines, self.index)
         self.service = Service(config, self.store, recorder, self._clock)
         self.config.on_change(self.service.configure)
-        self.postfix: PostfixServer[Conversation] = PostfixServer(self.service, self._clock, socket.gethostname())
-        await self._serve(config)
-        self._tasks.append(asyncio.create_task(self._flush_index()))
+        await self._serve_http(config.listen)
+        await self._serve_postfix(len(config.listen.postfix))
         self._watch(watchdog_interval(os.environ, os.getpid()))
-        self.notifier.ready(f"{len(config.accounts.plans)} domains, mode {config.mode}")
-        where = ", ".join(str(listener.endpoint) for listener in self._listeners)
+        self.config.begin()
+        where = ", ".join(_address(listener) for listener in self._listeners)
         _log.info(
             "policyd %s ready: %s; %d domains, mode %s, at most %d open files",
             __version__, where, len(config.accounts.plans), config.mode, files,
         )  # fmt: skip
 
-    async def _open_store(self, config: Config) -> None:
-        settings = config.store
+    async def _open_store(self, settings: StoreSettings) -> None:
         if settings.url == "embedded":
-            self._embedded = EmbeddedRedis(Path(self._state_directory))
-            await self._embedded.start()
-            server = Server(f"unix://{self._embedded.socket}")
-        else:
-            server = Server(settings.url, read_password(settings.password_file))
+            embedded = EmbeddedRedis(Path(self._state_directory))
+            await embedded.start()
+            self._running.push_async_callback(embedded.stop)
+            settings = replace(settings, url=f"unix://{embedded.socket}", password_file="")
         watch = Watch(self.metrics.store_answered, self.metrics.store_up)
-        self.store = RedisStore(server, settings.timeout, self._clock, watch)
+        try:
+            server = Server(settings.url, read_password(settings.password_file))
+            self.store = RedisStore(server, settings.timeout, self._clock, watch)
+        except (OSError, ValueError) as error:
+            cure = "correct store.url and store.password_file, and let policyd's user read the files that they name"
+            raise StoreUnavailable("start", f"{settings.url} cannot be used: {error} ({cure})") from error
+        self._running.push_async_callback(self.store.close)
+        self.index = Index(self.store)
+        keeping = asyncio.create_task(self._keep_index())
+        self._running.push_async_callback(self._end_index, keeping)
 
-    async def _serve(self, config: Config) -> None:
-        count = len(config.listen.postfix)
+    def _open_listeners(self, listen: Listen, passed: Sequence[socket.socket]) -> None:
+        self._listeners = open_listeners(_wanted(listen), passed)
+        for listener in self._listeners:
+            self._running.callback(listener.close)
+
+    async def _serve_http(self, listen: Listen) -> None:
+        apps = []
+        if listen.metrics:
+            apps.append(metrics_app(self.registry, self._ready))
+        if listen.admin:
+            routes = AdminRoutes(
+                self.config, self.store, Status(self.store, self.index), self._clock, self._listening()
+            )
+            apps.append(admin_app(routes.routes(), os.geteuid()))
+        for listener, app in zip(self._listeners[len(listen.postfix) :], apps, strict=True):
+            server = HttpServer(app)
+            self._running.push_async_callback(server.stop)
+            await server.serve(listener.sockets)
+
+    async def _serve_postfix(self, count: int) -> None:
+        host, malformed = socket.gethostname(), self.metrics.protocol_error
+        self.postfix: PostfixServer[Conversation] = PostfixServer(self.service, self._clock, host, malformed=malformed)
+        self._running.push_async_callback(self._drain, self.postfix)
         for listener in self._listeners[:count]:
             await self.postfix.serve(listener.sockets)
         self.metrics.count_connections("postfix", lambda: self.postfix.connections)
-        apps = []
-        if config.listen.metrics:
-            apps.append(metrics_app(self.registry, self._ready))
-        if config.listen.admin:
-            routes = AdminRoutes(self.config, self.store, Status(self.store, self.index), self._clock)
-            apps.append(admin_app(routes.routes(), os.geteuid()))
-        for listener, app in zip(self._listeners[count:], apps, strict=True):
-            server = HttpServer(app)
-            self._http.append(server)
-            await server.serve(listener.sockets)
 
     def _ready(self) -> tuple[bool, str]:
-        if self.store.up or self.config.now.store.when_down == "accept":
+        if self.store.up or self.config.now.store.when_down is Action.ACCEPT:
             return True, ""
         return False, "the store does not answer, and store.when_down is defer"
 
@@ -152,10 +157,32 @@ class App:
             self.notifier.alive()
             asyncio.get_running_loop().call_later(interval / 1000, self._watch, interval)
 
-    async def _flush_index(self) -> None:
+    async def _keep_index(self) -> None:
+        """Write the index, and ask the store whether it is there: nobody else might, with inbound mail only."""
         while True:
             await asyncio.sleep(_FLUSH)
-            await self.index.flush()
+            try:
+                with suppress(StoreError):
+                    await self.store.command("PING")
+                await self.index.flush()
+            except Exception:  # noqa: BLE001  # a bug there must not end the index
+                _log.exception("the index could not be written")
+
+    async def _end_index(self, keeping: asyncio.Task[None]) -> None:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        await self.index.flush()
+
+    async def _drain(self, server: PostfixServer[Conversation]) -> None:
+        dropped = await server.drain(DRAIN)
+        if dropped:
+            _log.warning("%d connections had no answer at the deadline and were closed", dropped)
+
+    def _listening(self) -> Listening:
+        """Return where the daemon listens, as commands name it: absolute paths and the real ports."""
+        postfix = tuple(_address(listener) for listener in self.postfix_endpoints)
+        http = [_address(listener) for listener in self.http_endpoints]
+        return Listening(postfix, http[0] if self.config.now.listen.metrics else "")
 
     @property
     def postfix_endpoints(self) -> list[Listener]:
@@ -176,23 +203,38 @@ def build(
 
 
 async def run(config: Config, path: Path, state_directory: str) -> None:
-    """Run the daemon until SIGTERM or SIGINT. SIGHUP reloads ``path``.
+    """Run the daemon until SIGTERM or SIGINT. SIGHUP reloads ``path``, also one that the caller has blocked.
 
     Raises ListenError, StateDirectoryError, StoreError when it cannot start.
     """
     app = build(config, path=path, state_directory=state_directory)
-    ending = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    loop, ending = asyncio.get_running_loop(), asyncio.Event()
+    starting = loop.create_task(app.start())
+
+    def end() -> None:
+        if not ending.is_set():
+            ending.set()
+            starting.cancel()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ending.set)
+        loop.add_signal_handler(number, end)
     loop.add_signal_handler(signal.SIGHUP, app.config.reload_soon)
-    await app.start()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    try:
+        await starting
+    except asyncio.CancelledError:
+        _log.info("ended before it was ready")
+        return
     await ending.wait()
     await app.stop()
 
 
-def _wanted(config: Config) -> list[Wanted]:
-    listen = config.listen
+def _address(listener: Listener) -> str:
+    path = listener.endpoint.path
+    return f"unix:{Path(path).absolute()}" if path else str(replace(listener.endpoint, port=listener.port))
+
+
+def _wanted(listen: Listen) -> list[Wanted]:
     wanted = [Wanted(endpoint, listen.postfix_mode, listen.postfix_group) for endpoint in listen.postfix]
     if listen.metrics:
         wanted.append(Wanted(listen.metrics))

@@ -23,14 +23,19 @@ _log = logging.getLogger("policyd.config")
 
 
 class Reloaded(NamedTuple):
-    """What a reload did: the lines that changed, or the issues for which nothing did."""
+    """What a reload did.
+
+    ``changes``: one line for each. ``issues``: the mistakes, in included files when something
+    changed nevertheless. ``warnings``: what is not in force although the file says it.
+    """
 
     changes: list[str]
     issues: list[str]
+    warnings: list[str]
 
 
 class ConfigInForce:
-    """Holds the Config that new requests are decided by."""
+    """Holds the Config that new requests are decided by. Nothing is reloaded before ``begin``."""
 
     def __init__(
         self, config: Config, path: Path | None, state_directory: str, metrics: Metrics, notifier: Notifier
@@ -40,21 +45,31 @@ class ConfigInForce:
         self._state_directory, self._metrics, self._notifier = state_directory, metrics, notifier
         self._listeners: list[Callable[[Config], None]] = []
         self._one_at_a_time = asyncio.Lock()
-        self._task: asyncio.Task[Reloaded] | None = None
+        self._begun = self._wanted = False
+        self._task: asyncio.Task[None] | None = None
         self._loaded(config)
 
     def on_change(self, listener: Callable[[Config], None]) -> None:
         """Have ``listener`` called with every Config that comes into force later."""
         self._listeners.append(listener)
 
+    def begin(self) -> None:
+        """Say that the daemon is ready, and do the reload that was asked for meanwhile."""
+        self._begun = True
+        self._notifier.ready(self._status())
+        if self._wanted:
+            self.reload_soon()
+
     def reload_soon(self) -> None:
-        """Reload in the background, as SIGHUP asks."""
-        self._task = asyncio.get_running_loop().create_task(self.reload())
+        """Reload in the background, as SIGHUP asks. Asked for several times while one runs, one more follows."""
+        self._wanted = True
+        if self._begun and self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._reload_while_wanted())
 
     async def reload(self) -> Reloaded:
         """Read the file again and put it into force, unless it is bad. Never raises for a bad file."""
         if self.path is None:
-            return Reloaded([], ["this daemon was not started from a file"])
+            return Reloaded([], ["this daemon was not started from a file"], [])
         async with self._one_at_a_time:
             self._notifier.reloading()
             try:
@@ -63,35 +78,64 @@ class ConfigInForce:
                 return self._failed([str(issue) for issue in error.issues])
             except OSError as error:
                 return self._failed([f"{self.path}: {error}"])
+            except Exception:
+                self._metrics.reloaded("failed")
+                raise
             finally:
-                self._notifier.ready()
+                self._notifier.ready(self._status())
+
+    async def close(self) -> None:
+        """End a reload that is under way; none begins after it."""
+        self._begun = False
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _reload_while_wanted(self) -> None:
+        try:
+            while self._wanted and self._begun:
+                self._wanted = False
+                await self.reload()
+        except Exception:  # noqa: BLE001  # nobody waits for this task
+            _log.exception("the reload changed nothing")
+        finally:
+            self._task = None
 
     def _swap(self, new: Config) -> Reloaded:
         old = self.now
-        if new.listen != old.listen or new.store != old.store:
-            _log.warning("listen and store change at a restart only; what was in force at start stays")
-            new = dataclasses.replace(new, listen=old.listen, store=old.store)
+        static = [name for name in ("listen", "store") if getattr(new, name) != getattr(old, name)]
+        warnings = [f"{name} changes at a restart only; what was in force at start stays" for name in static]
+        new = dataclasses.replace(new, listen=old.listen, store=old.store)
         lines = changes(old, new)
         self.now = new
         for listener in self._listeners:
             listener(new)
+        for warning in warnings:
+            _log.warning("%s", warning)
         for line in lines:
             _log.info("changed: %s", line)
         _log.info("configuration reloaded: %d changes", len(lines))
         self._metrics.reloaded("ok")
-        self._loaded(new)
-        return Reloaded(lines, [])
+        return Reloaded(lines, self._loaded(new), warnings)
 
     def _failed(self, issues: list[str]) -> Reloaded:
         for issue in issues:
             _log.error("%s", issue)
         _log.error("the reload changed nothing: correct the file (policyd config check) and reload again")
         self._metrics.reloaded("failed")
-        return Reloaded([], issues)
+        return Reloaded([], issues, [])
 
-    def _loaded(self, config: Config) -> None:
+    def _loaded(self, config: Config) -> list[str]:
+        """Log the included files that are bad, and return the same lines."""
         self._metrics.config_loaded(time.time(), len(config.stale))
-        for issue in config.stale_issues:
-            _log.error("%s", issue)
+        lines = [str(issue) for issue in config.stale_issues]
         for file in config.stale:
-            _log.error("%s is bad: its last good text stays in force until it is corrected", file)
+            left_out = file in config.left_out
+            what = "its domains are not served" if left_out else "its last good text stays in force"
+            lines.append(f"{file} is bad: {what} until it is corrected")
+        for line in lines:
+            _log.error("%s", line)
+        return lines
+
+    def _status(self) -> str:
+        return f"{len(self.now.accounts.plans)} domains, mode {self.now.mode}"

@@ -6,7 +6,7 @@ stop_accepting -> drain (answer what was asked, close what is idle, drop the res
 import asyncio
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic
 
 from policyd.clock import Clock, Timer
@@ -29,11 +29,17 @@ class PostfixServer(Generic[Conversation]):
     """Serves policy requests on any number of listening sockets."""
 
     def __init__(
-        self, decider: Decider[Conversation], clock: Clock, local_host: str, idle_limit: int = IDLE_LIMIT
+        self,
+        decider: Decider[Conversation],
+        clock: Clock,
+        local_host: str,
+        idle_limit: int = IDLE_LIMIT,
+        malformed: Callable[[], None] = lambda: None,
     ) -> None:
         """Let ``decider`` answer. ``local_host`` names this host, where clients of unix sockets are.
 
         ``idle_limit`` is in ms and at least LEAST_IDLE_LIMIT; up to a tenth more passes before a close.
+        ``malformed`` is called for each connection that is closed because its peer broke the protocol.
         """
         if idle_limit < LEAST_IDLE_LIMIT:
             raise ValueError(f"idle_limit is {idle_limit} ms, below {LEAST_IDLE_LIMIT}")
@@ -46,7 +52,7 @@ class PostfixServer(Generic[Conversation]):
         self._rounds: Timer | None = None
         self._draining = False
         self._dropped = 0
-        self._throttle = Throttle(clock)
+        self._throttle, self._on_malformed = Throttle(clock), malformed
 
     @property
     def connections(self) -> int:
@@ -98,7 +104,8 @@ class PostfixServer(Generic[Conversation]):
             self._empty.set()
 
     def malformed(self, host: str, peer: str, error: ProtocolError) -> None:
-        """Warn that a peer broke the protocol, once in a while for each host."""
+        """Count that a peer broke the protocol, and warn once in a while for each host."""
+        self._on_malformed()
         held = self._throttle.passes(host)
         if held is not None:
             more = f" ({held} more from there since the last warning)" if held else ""
