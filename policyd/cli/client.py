@@ -1,5 +1,6 @@
 """Talks to the daemon's admin socket: HTTP + JSON over a unix socket."""
 
+import errno
 import http.client
 import json
 import socket
@@ -8,17 +9,24 @@ from urllib.parse import urlencode
 
 from policyd.errors import DaemonError
 
-_TIMEOUT = 10.0
+_READ, _CHANGE = 15.0, 150.0
+"""How long an answer may take, in seconds. A reload of many domains takes its time."""
+
+_CURES = {
+    errno.EACCES: "ask as a user who may enter that directory",
+    errno.ECONNREFUSED: "policyd does not run any more: start it",
+    errno.ENOENT: "is policyd running? name its admin socket with --admin or POLICYD_ADMIN",
+}
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=_TIMEOUT)
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(_TIMEOUT)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
 
 
@@ -38,21 +46,25 @@ class AdminClient:
 
     def get(self, route: str, **query: str | int) -> Any:  # noqa: ANN401  # any JSON
         """Return the JSON answer of a read. Raises DaemonError, RefusedError."""
-        return self._ask("GET", f"{route}?{urlencode(query)}" if query else route)
+        return self._ask("GET", f"{route}?{urlencode(query, errors='surrogateescape')}" if query else route, _READ)
 
     def post(self, route: str) -> Any:  # noqa: ANN401  # any JSON
         """Return the JSON answer of a change. Raises DaemonError, RefusedError."""
-        return self._ask("POST", route)
+        return self._ask("POST", route, _CHANGE)
 
-    def _ask(self, method: str, route: str) -> Any:  # noqa: ANN401  # any JSON
-        connection = _UnixConnection(self._path)
+    def _ask(self, method: str, route: str, timeout: float) -> Any:  # noqa: ANN401  # any JSON
+        connection = _UnixConnection(self._path, timeout)
         try:
             connection.request(method, route)
             response = connection.getresponse()
             answer = json.loads(response.read() or b"null")
+        except TimeoutError as error:
+            cure = "policyd hangs, or works on it: see its log"
+            raise DaemonError(f"no answer from unix:{self._path} within {timeout:g} s ({cure})") from error
         except (OSError, http.client.HTTPException, ValueError) as error:
-            cure = "is policyd running? name its socket with --admin"
-            raise DaemonError(f"no answer from unix:{self._path}: {error} ({cure})") from error
+            number, why = (error.errno, error.strerror or error) if isinstance(error, OSError) else (None, error)
+            cure = _CURES.get(number or 0, "is that the admin socket of policyd? name it with --admin")
+            raise DaemonError(f"no answer from unix:{self._path}: {why} ({cure})") from error
         finally:
             connection.close()
         if response.status >= http.client.BAD_REQUEST:

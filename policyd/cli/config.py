@@ -1,6 +1,5 @@
 """``policyd config``: check, show and compare configurations, without a daemon."""
 
-import sys
 from dataclasses import asdict
 from typing import Annotated
 
@@ -31,7 +30,14 @@ def check(
 ) -> None:
     """Check the configuration, and with --postfix whether Postfix asks as it should.
 
-    Every mistake is shown at once, with its place and what to write instead.
+    Every mistake is shown at once, with its place and what to write instead. The exit code is 1
+    when there is one.
+
+    For example:
+
+    policyd config check
+
+    policyd config check --config new.yaml --postfix
     """
     findings: list[Finding] = []
     try:
@@ -64,11 +70,14 @@ def _print_check(path: str, config: Config, issues: list[str], findings: list[Fi
 
 @app.command("show")
 def show_(
-    domain: Annotated[str, typer.Argument(help="A domain; all in short when absent.")] = "",
+    domain: Annotated[str, typer.Argument(help="A domain, as example.org. Without it: all in short.")] = "",
     config: ConfigOption = CONFIG,
     json: JsonOption = False,
 ) -> None:
-    """Show what is in force for a domain, and where each value comes from."""
+    """Show what is in force for a domain, and where each value comes from.
+
+    For example: policyd config show example.org
+    """
     with reported():
         loaded = load(config)
     if json:
@@ -80,7 +89,10 @@ def show_(
 
 @app.command("schema")
 def schema() -> None:
-    """Print a JSON Schema of policyd.yaml, for editors."""
+    """Print a JSON Schema of policyd.yaml, for editors.
+
+    For example: policyd config schema > policyd.schema.json
+    """
     print_json(json_schema())
 
 
@@ -90,12 +102,15 @@ def diff(
     new: Annotated[str, typer.Argument(metavar="NEW", help="The configuration after.")],
     json: JsonOption = False,
 ) -> None:
-    """Show what changes from one configuration to another, value by value. Exit code 1 when anything does."""
+    """Show what changes from one configuration to another, value by value. Exit code 1 when anything does.
+
+    For example: policyd config diff /etc/policyd/policyd.yaml new.yaml
+    """
     with reported():
         lines = changes(load(old), load(new))
     if json:
         print_json({"changes": lines})
     else:
-        print("\n".join(lines) or "no difference", file=sys.stdout)
+        print("\n".join(lines) or "no difference")
     if lines:
         raise typer.Exit(PROBLEM)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -21,10 +22,22 @@ def serve(
     config: ConfigOption = CONFIG,
     state_directory: Annotated[
         str,
-        typer.Option("--state-directory", envvar="STATE_DIRECTORY", metavar="DIR", help="Overrides store.directory."),
+        typer.Option(
+            "--state-directory",
+            envvar="STATE_DIRECTORY",
+            metavar="DIR",
+            help="The state directory, instead of store.directory.",
+        ),
     ] = "",
 ) -> None:
-    """Run the daemon in the foreground. SIGHUP reloads the configuration, SIGTERM drains and ends."""
+    """Run the daemon in the foreground. SIGHUP reloads the configuration, SIGTERM drains and ends.
+
+    Sockets that systemd passes (LISTEN_FDS) are taken over where their address is one of listen.
+
+    For example: policyd serve --config config/try.yaml
+    """
+    # Until the daemon can reload, a SIGHUP would end it; ``run`` takes the blocked one.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     setup_logging(sys.stderr)
     with reported():
         loaded = load(config, state_directory or None)
@@ -37,13 +50,19 @@ def serve(
 
 
 def reload(admin: AdminOption = ADMIN, json: JsonOption = False) -> None:
-    """Have the daemon read its configuration again; print what changed, or what is wrong with it."""
+    """Have the daemon read its configuration again; print what changed, or what is wrong with it.
+
+    The same as SIGHUP, with an answer. A mistake changes nothing, one in an included file only that
+    file; the exit code is 1 then. What listen and store say changes at a restart only.
+
+    For example: policyd config check && policyd reload
+    """
     with reported():
         answer = AdminClient(admin).post("/v1/reload")
     if json:
         print_json(answer)
     else:
-        for line in answer["issues"] or answer["changes"] or ["nothing changed"]:
+        for line in [*answer["issues"], *answer["warnings"], *answer["changes"]] or ["nothing changed"]:
             print(line)
     if answer["issues"]:
         raise typer.Exit(PROBLEM)

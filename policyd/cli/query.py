@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 import time
 from typing import Annotated
 
@@ -16,17 +17,29 @@ _TIMEOUT = 60.0
 
 def query(
     attributes: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME=VALUE", help="Attributes of the request.")
+        list[str] | None, typer.Argument(metavar="NAME=VALUE", help="Attributes of the request; size is in bytes.")
     ] = None,
     to: Annotated[
-        str, typer.Option("--to", metavar="ADDRESS", help="unix:/path or host:port; the admin socket knows it too.")
+        str,
+        typer.Option(
+            "--to", metavar="ADDRESS", help="Where to ask, unix:/path or host:port. Without it the admin socket says."
+        ),
     ] = "",
     admin: AdminOption = ADMIN,
     json: JsonOption = False,
 ) -> None:
     """Ask a running daemon as Postfix would, and print the action. What is accepted is charged.
 
-    Example: policyd query sasl_username=alice@example.org recipient=bob@example.net
+    What is not given is as in a message from a client on this host: protocol_state=RCPT,
+    client_address=127.0.0.1, no login. All names: SMTPD_POLICY_README of Postfix.
+
+    For example:
+
+    policyd query sasl_username=alice@example.org recipient=bob@example.net
+
+    policyd query sender=www@example.org recipient=bob@example.net --json
+
+    policyd query protocol_state=END-OF-MESSAGE sasl_username=alice@example.org recipient_count=3 size=4000
     """
     sent = _request(attributes or [])
     with reported():
@@ -53,7 +66,8 @@ def _request(attributes: list[str]) -> dict[str, str]:
     for attribute in attributes:
         name, equals, value = attribute.partition("=")
         if not equals or not name or "\n" in attribute:
-            print(f"policyd: {attribute!r} is no attribute (write name=value, as recipient=bob@example.net)")
+            cure = "write name=value, as recipient=bob@example.net"
+            print(f"policyd: {attribute!r} is no attribute ({cure})", file=sys.stderr)
             raise typer.Exit(USAGE)
         request[name] = value
     return request
@@ -80,7 +94,11 @@ def _connected(address: str) -> socket.socket:
     if address.startswith("unix:"):
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.settimeout(_TIMEOUT)
-        connection.connect(address.removeprefix("unix:"))
+        try:
+            connection.connect(address.removeprefix("unix:"))
+        except BaseException:
+            connection.close()
+            raise
         return connection
     host, _, port = address.rpartition(":")
     return socket.create_connection((host.strip("[]"), int(port)), timeout=_TIMEOUT)

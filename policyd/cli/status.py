@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from policyd.cli.client import AdminClient
 from policyd.cli.output import ADMIN, AdminOption, JsonOption, print_json, reported
@@ -16,7 +17,7 @@ _WARM, _FULL = 0.8, 1.0
 
 
 def status(
-    subject: Annotated[str, typer.Argument(help="A domain, a login or (unlisted); the fullest ones when absent.")] = "",
+    subject: Annotated[str, typer.Argument(help='A domain, a login or "(unlisted)". Without it: the fullest.')] = "",
     would_refuse: Annotated[
         bool, typer.Option("--would-refuse", help="Who would have been refused in the last week but for mode observe.")
     ] = False,
@@ -24,7 +25,20 @@ def status(
     admin: AdminOption = ADMIN,
     json: JsonOption = False,
 ) -> None:
-    """Show how much of each limit is used, now."""
+    """Show how much of each limit is used, now: a bar, used/max in a window, when one more fits again.
+
+    Counters slide: what was sent leaves the window bit by bit. Moments are in your time zone.
+
+    For example:
+
+    policyd status
+
+    policyd status example.org
+
+    policyd status alice@example.org --json
+
+    policyd status --would-refuse
+    """
     query: dict[str, str | int] = {"top": top}
     if subject:
         query["subject"] = subject
@@ -55,8 +69,13 @@ def _table(gauges: list[dict[str, Any]], *, would_refuse: bool) -> Table:
     for gauge in gauges:
         when = gauge["would_refuse"] if would_refuse else gauge["resumes"]
         used = f"{gauge['used']}/{gauge['max']} in {duration(gauge['window'])}"
-        table.add_row(gauge["subject"], gauge["limit"], _bar(gauge["used"], gauge["max"]), used, _short(when))
+        table.add_row(_plain(gauge["subject"]), gauge["limit"], _bar(gauge["used"], gauge["max"]), used, _short(when))
     return table
+
+
+def _plain(name: str) -> Text:
+    """Return a name that a stranger may have chosen: no markup, nothing that commands a terminal."""
+    return Text("".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name))
 
 
 def _short(moment: str) -> str:
