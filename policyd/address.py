@@ -25,6 +25,7 @@ class Address(NamedTuple):
         return f"{self.local}@{self.domain}" if self.domain else self.local
 
 
+@lru_cache(maxsize=16_384)
 def normalise_domain(text: str) -> str:
     """Return the A-label form of a domain, or "" when it is no valid domain name."""
     name = text.lower().removesuffix(".")
@@ -33,7 +34,6 @@ def normalise_domain(text: str) -> str:
     return _idna_domain(name)
 
 
-@lru_cache(maxsize=4096)
 def _idna_domain(name: str) -> str:
     try:
         label = idna.encode(name, uts46=True).decode("ascii").lower().removesuffix(".")

@@ -1,6 +1,7 @@
 """From a request to its charges: pure, time is an argument."""
 
-from fnmatch import fnmatchcase
+import re
+from fnmatch import translate
 from typing import NamedTuple
 
 from policyd.address import normalise
@@ -12,6 +13,8 @@ from policyd.policy.traffic import Attribution, within
 MOST_RECIPIENTS = 1_000_000
 MOST_BYTES = 10**12
 """More is counted as so much: no message has it, and Redis would work long on such a number or not hold it."""
+
+_MOST_STANDINGS = 20_000
 
 
 class ChargePlan(NamedTuple):
@@ -30,17 +33,36 @@ class ChargePlan(NamedTuple):
 _NO_TERMS = Terms("", ())
 
 
+class _Standing(NamedTuple):
+    """What is the same for all requests of one sender under one Config.
+
+    ``exempt``: no limit looks at the login or the client. ``usual`` is the plan of one recipient
+    where no time, size or recipient can change it; None where one can.
+    """
+
+    traffic: Traffic
+    terms: Terms
+    exempt: bool
+    usual: ChargePlan | None
+
+
 class Planner:
-    """Plans requests under one Config."""
+    """Plans requests under one Config; remembers the standing of the senders that it has seen."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self._attribution = Attribution(config)
         self._delimiter = config.accounts.delimiter
+        self._exempt_recipients = _pattern(config.exempt.recipients)
+        self._exempt_logins = _pattern(config.exempt.logins)
+        self._standings: dict[tuple[str, str, str, str, int], _Standing] = {}
 
     def plan(self, request: PolicyRequest, now: int) -> ChargePlan:
         """Return the charges of one recipient (RCPT) at ``now``, in ms since the epoch."""
-        return self._plan(request, now, 1, exempt_recipient=self._exempt_recipient(request.recipient))
+        standing = self._standing(request)
+        if standing.usual is not None and not self._is_exempt(request.recipient):
+            return standing.usual
+        return self._plan(standing, request, now, 1, exempt_recipient=self._is_exempt(request.recipient))
 
     def plan_message(self, request: PolicyRequest, now: int, known: Traffic | None = None) -> ChargePlan:
         """Return the charges of a whole message (END-OF-MESSAGE), for ``recipient_count`` recipients.
@@ -48,19 +70,42 @@ class Planner:
         ``known`` is what its recipients were attributed to: one message has one account, though
         Postfix may ask about its end with another policy_context.
         """
+        standing = self._standing(request) if known is None else self._new_standing(known, request)
         single = request.recipient_count == 1 and bool(request.recipient)
-        exempt = single and self._exempt_recipient(request.recipient)
+        exempt = single and self._is_exempt(request.recipient)
         recipients = min(request.recipient_count, MOST_RECIPIENTS)
-        return self._plan(request, now, recipients, exempt_recipient=exempt, known=known)
+        return self._plan(standing, request, now, recipients, exempt_recipient=exempt)
+
+    def _standing(self, request: PolicyRequest) -> _Standing:
+        sender = (
+            request.sasl_username, request.sender, request.client_address, request.policy_context, request.server_port
+        )  # fmt: skip
+        standing = self._standings.get(sender)
+        if standing is None:
+            if len(self._standings) >= _MOST_STANDINGS:
+                self._standings.clear()
+            standing = self._new_standing(self._attribution.traffic(request), request)
+            self._standings[sender] = standing
+        return standing
+
+    def _new_standing(self, traffic: Traffic, request: PolicyRequest) -> _Standing:
+        if traffic.sure is Sure.NOBODY:
+            return _Standing(traffic, _NO_TERMS, exempt=False, usual=ChargePlan(traffic, _NO_TERMS, (), ()))
+        terms = terms_of(self.config, traffic)
+        if self._exempt(traffic, request):
+            return _Standing(traffic, terms, exempt=True, usual=ChargePlan(traffic, terms, (), (), spared=True))
+        standing = _Standing(traffic, terms, exempt=False, usual=None)
+        if any(_varies(limit) for limit in terms.limits):
+            return standing
+        return standing._replace(usual=self._plan(standing, request, 0, 1, exempt_recipient=False))
 
     def _plan(
-        self, request: PolicyRequest, now: int, recipients: int, *, exempt_recipient: bool, known: Traffic | None = None
+        self, standing: _Standing, request: PolicyRequest, now: int, recipients: int, *, exempt_recipient: bool
     ) -> ChargePlan:
-        traffic = known or self._attribution.traffic(request)
+        traffic, terms = standing.traffic, standing.terms
         if traffic.sure is Sure.NOBODY:
             return ChargePlan(traffic, _NO_TERMS, (), ())
-        terms = terms_of(self.config, traffic)
-        if exempt_recipient or self._exempt(traffic, request):
+        if exempt_recipient or standing.exempt:
             return ChargePlan(traffic, terms, (), (), spared=True)
         limits = tuple(in_force(self.config, terms, traffic.kind, now))
         charges = tuple(self._charge(limit, traffic, request, recipients) for limit in limits)
@@ -88,20 +133,24 @@ class Planner:
         return bool(recipient) and bool(self._attribution.hosted(normalise(recipient, self._delimiter).domain))
 
     def _exempt(self, traffic: Traffic, request: PolicyRequest) -> bool:
-        exempt = self.config.exempt
-        if exempt.logins and request.sasl_username and self._exempt_login(traffic, request):
+        """Return whether the client or the login is exempt, the login as it was given or as it is charged."""
+        if within(traffic.client, self.config.exempt.clients):
             return True
-        return bool(exempt.clients) and within(traffic.client, exempt.clients)
+        if self._exempt_logins is None or not request.sasl_username:
+            return False
+        names = (str(normalise(request.sasl_username, self._delimiter)), traffic.user)
+        return any(self._exempt_logins.match(name) for name in names)
 
-    def _exempt_login(self, traffic: Traffic, request: PolicyRequest) -> bool:
-        """Return whether the login is exempt, as it was given or with the domain that it leads to."""
-        given = str(normalise(request.sasl_username, self._delimiter))
-        return _matches(given, self.config.exempt.logins) or _matches(traffic.user, self.config.exempt.logins)
-
-    def _exempt_recipient(self, recipient: str) -> bool:
-        patterns = self.config.exempt.recipients
-        return bool(patterns) and _matches(str(normalise(recipient, self._delimiter)), patterns)
+    def _is_exempt(self, recipient: str) -> bool:
+        pattern = self._exempt_recipients
+        return pattern is not None and pattern.match(str(normalise(recipient, self._delimiter))) is not None
 
 
-def _matches(text: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(text, pattern) for pattern in patterns)
+def _varies(limit: RateLimit) -> bool:
+    """Return whether what a limit charges for one recipient depends on more than its sender."""
+    return bool(limit.lifted_by) or limit.recipients is Recipients.REMOTE or limit.counts is Counts.BYTES
+
+
+def _pattern(patterns: tuple[str, ...]) -> re.Pattern[str] | None:
+    """Return shell patterns as one regular expression, None for none."""
+    return re.compile("|".join(translate(pattern) for pattern in patterns)) if patterns else None
