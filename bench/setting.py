@@ -35,7 +35,8 @@ def configuration(folder: Path, limits: int, *, settle: str = "recipient") -> Pa
         f"listen: {{postfix: ['unix:{folder}/policy'], postfix_group: root, admin: 'unix:{folder}/admin'}}\n"
         f"store: {{url: 'unix://{folder}/redis.sock', directory: {folder}/state}}\n"
         f"accounts: {{hosted: ['file:{folder}/domains.map'], default_plan: shared, settle: {settle}}}\n"
-        f"exempt: {{recipients: ["postmaster@*", "abuse@*"]}}\nlimits:\n{listed}\nplans: {{shared: {{apply: [{', '.join(names)}]}}}}\nlog: {{accepted: true}}\n"
+        f"exempt: {{recipients: ['postmaster@*', 'abuse@*']}}\nlimits:\n{listed}\n"
+        f"plans: {{shared: {{apply: [{', '.join(names)}]}}}}\nlog: {{accepted: true}}\n"
     )
     return path
 
