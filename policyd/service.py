@@ -162,11 +162,11 @@ class Service:
 
     def _settled(self, decision: Decision, outcome: Outcome | StoreError) -> None:
         """Accept in any case: a settlement never refuses, and without it the charges of RCPT stand."""
+        decision.respond(ACCEPT)
         if isinstance(outcome, StoreError):
             self._recorder.without_store(decision, ACCEPT, outcome)
         else:
             self._recorder.settled(decision, outcome)
-        decision.respond(ACCEPT)
 
     def _give_back(self, message: OpenMessage) -> None:
         record = Record(message.host, message.instance, message.fingerprint, 0)
@@ -177,7 +177,7 @@ class Service:
 
         self._store.submit(Call(Op.GIVE_BACK, message.traffic.account, record, ()), done)
 
-    # answers
+    # answers: Postfix hears them first, and does not wait for who notes them
 
     def _record(self, decision: Decision, keep: int, message: OpenMessage | None) -> Record:
         request = decision.request
@@ -186,14 +186,14 @@ class Service:
         return Record(host, request.instance, _fingerprint(request), keep, uncharged, recipients)
 
     def _answer(self, decision: Decision, verdict: Verdict, outcome: Outcome | None) -> None:
-        self._recorder.decided(decision, verdict, outcome)
         decision.respond(verdict)
+        self._recorder.decided(decision, verdict, outcome)
 
     def _without_store(self, decision: Decision, error: StoreError) -> None:
         lenient = decision.config.store.when_down is Action.ACCEPT
         verdict = ACCEPT if lenient or all(charge.observed for charge in decision.plan.charges) else STORE_DOWN
-        self._recorder.without_store(decision, verdict, error)
         decision.respond(verdict)
+        self._recorder.without_store(decision, verdict, error)
 
 
 def _costs(accounts: Accounts, state: str) -> bool:

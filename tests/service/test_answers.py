@@ -7,10 +7,10 @@ import pytest
 
 from policyd.conf.schema import Config, Exempt, StoreSettings
 from policyd.errors import StoreUnavailable
-from policyd.model import UNLISTED, Action, Counts, Mode, Per, Recipients, TrafficKind
+from policyd.model import UNLISTED, Action, Counts, Mode, Per, Recipients, TrafficKind, Verdict
 from policyd.service import STORE_DOWN
 from policyd.store.base import Op
-from tests.support.config import UNLISTED_HOURLY, config, rate
+from tests.support.config import UNLISTED_HOURLY, asked, config, rate
 from tests.support.deciding import PATIENCE, World
 
 LOCAL: dict[str, Any] = {"client_address": "127.0.0.1", "sasl_username": "", "sender": "www@example.org"}
@@ -197,6 +197,19 @@ def test_without_the_store_the_admin_has_chosen(
 def with_store(site: Config, when_down: Action) -> Config:
     """Return a Config with another ``store.when_down``."""
     return replace(site, store=StoreSettings(when_down=when_down))
+
+
+def test_postfix_has_its_answer_before_it_is_noted(world: World) -> None:
+    """A fault in metrics or log costs no answer."""
+    answers: list[Verdict] = []
+
+    def faulty(*_: object) -> None:
+        raise ZeroDivisionError
+
+    world.heard.decided = faulty  # type: ignore[method-assign, assignment]
+    with pytest.raises(ZeroDivisionError):
+        world.daemon.service.decide(world.connection().conversation, asked(), answers.append)
+    assert answers == [(Action.ACCEPT, "", -1)]
 
 
 # a reload
