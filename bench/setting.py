@@ -19,8 +19,8 @@ _READY = 20.0
 _LIMITS = {
     "domain-hourly": "counts: recipients, per: domain, window: 1h",
     "user-hourly": "counts: recipients, per: user, window: 1h, traffic: [user]",
-    "client-hourly": "counts: recipients, per: client, window: 1h",
     "domain-daily": "counts: messages, per: domain, window: 1d",
+    "client-hourly": "counts: recipients, per: client, window: 1h",
 }
 
 

@@ -107,7 +107,6 @@ class Traffic(NamedTuple):
     sure: Sure
     user: str
     sender: str
-    client: str
 
 
 class CounterType(StrEnum):

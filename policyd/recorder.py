@@ -108,7 +108,7 @@ class DecisionRecorder:
             "ref": usage.episode.ref, "action": action, "account": entry.account, "limit": entry.limit,
             "subject": entry.subject, "used": usage.used, "max": usage.max, "resumes": _resumes(usage),
             "plan": decision.plan.terms.plan, "traffic": traffic.kind, "sure": traffic.sure, "user": traffic.user,
-            "client": traffic.client, "queue_id": decision.request.queue_id,
+            "client": decision.request.client_address, "queue_id": decision.request.queue_id,
         }  # fmt: skip
         self._index.episode(usage.episode.ref, story)
 

@@ -17,7 +17,7 @@ KIND = Kind(HOST, "192.0.2.1", 587, "", TrafficKind.USER)
 
 def sent_by(account: str, kind: TrafficKind = TrafficKind.USER) -> Traffic:
     """Return verified traffic of an account."""
-    return Traffic(kind, account, Sure.VERIFIED, f"a@{account}", f"a@{account}", "192.0.2.17")
+    return Traffic(kind, account, Sure.VERIFIED, f"a@{account}", f"a@{account}")
 
 
 class World:

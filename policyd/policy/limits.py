@@ -19,13 +19,13 @@ def in_force(config: Config, terms: Terms, kind: TrafficKind, now: int) -> list[
     return [limit for limit in looking if not (limit.lifted_by and is_open(config.schedules[limit.lifted_by], now))]
 
 
-def subject(limit: RateLimit, traffic: Traffic) -> str:
+def subject(limit: RateLimit, traffic: Traffic, client: str) -> str:
     """Return what the limit counts for, within the account."""
     if limit.per is Per.DOMAIN:
         return traffic.account
     if limit.per is Per.USER:
         return traffic.user
-    return traffic.sender if limit.per is Per.SENDER else traffic.client
+    return traffic.sender if limit.per is Per.SENDER else client
 
 
 def counter_type(limit: RateLimit) -> CounterType:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from policyd.address import normalise
 from policyd.conf.schema import Config, RateLimit, Terms
-from policyd.model import Charge, Counts, PolicyRequest, Recipients, Sure, Traffic
+from policyd.model import Charge, Counts, Per, PolicyRequest, Recipients, Sure, Traffic
 from policyd.policy.limits import counter_type, in_force, is_observed, subject, terms_of
 from policyd.policy.traffic import Attribution, within
 
@@ -34,10 +34,10 @@ _NO_TERMS = Terms("", ())
 
 
 class _Standing(NamedTuple):
-    """What is the same for all requests of one sender under one Config.
+    """What is the same for all requests of one sender under one Config, whatever its client's address.
 
-    ``exempt``: no limit looks at the login or the client. ``usual`` is the plan of one recipient
-    where no time, size or recipient can change it; None where one can.
+    ``exempt``: no limit looks at the login. ``usual`` is the plan of one recipient where no time,
+    size, client or recipient can change it; None where one can.
     """
 
     traffic: Traffic
@@ -55,14 +55,15 @@ class Planner:
         self._delimiter = config.accounts.delimiter
         self._exempt_recipients = _pattern(config.exempt.recipients)
         self._exempt_logins = _pattern(config.exempt.logins)
-        self._standings: dict[tuple[str, str, str, str, int], _Standing] = {}
+        self._standings: dict[tuple[str, str, bool, str, int], _Standing] = {}
 
     def plan(self, request: PolicyRequest, now: int) -> ChargePlan:
         """Return the charges of one recipient (RCPT) at ``now``, in ms since the epoch."""
         standing = self._standing(request)
-        if standing.usual is not None and not self._is_exempt(request.recipient):
+        exempt = self._is_exempt(request, request.recipient)
+        if standing.usual is not None and not exempt:
             return standing.usual
-        return self._plan(standing, request, now, 1, exempt_recipient=self._is_exempt(request.recipient))
+        return self._plan(standing, request, now, 1, exempt=exempt)
 
     def plan_message(self, request: PolicyRequest, now: int, known: Traffic | None = None) -> ChargePlan:
         """Return the charges of a whole message (END-OF-MESSAGE), for ``recipient_count`` recipients.
@@ -71,15 +72,13 @@ class Planner:
         Postfix may ask about its end with another policy_context.
         """
         standing = self._standing(request) if known is None else self._new_standing(known, request)
-        single = request.recipient_count == 1 and bool(request.recipient)
-        exempt = single and self._is_exempt(request.recipient)
         recipients = min(request.recipient_count, MOST_RECIPIENTS)
-        return self._plan(standing, request, now, recipients, exempt_recipient=exempt)
+        exempt = self._is_exempt(request, request.recipient if recipients == 1 else "")
+        return self._plan(standing, request, now, recipients, exempt=exempt)
 
     def _standing(self, request: PolicyRequest) -> _Standing:
-        sender = (
-            request.sasl_username, request.sender, request.client_address, request.policy_context, request.server_port
-        )  # fmt: skip
+        local = self._attribution.is_local(request.client_address)
+        sender = (request.sasl_username, request.sender, local, request.policy_context, request.server_port)
         standing = self._standings.get(sender)
         if standing is None:
             if len(self._standings) >= _MOST_STANDINGS:
@@ -92,20 +91,20 @@ class Planner:
         if traffic.sure is Sure.NOBODY:
             return _Standing(traffic, _NO_TERMS, exempt=False, usual=ChargePlan(traffic, _NO_TERMS, (), ()))
         terms = terms_of(self.config, traffic)
-        if self._exempt(traffic, request):
+        if self._is_exempt_login(traffic, request):
             return _Standing(traffic, terms, exempt=True, usual=ChargePlan(traffic, terms, (), (), spared=True))
         standing = _Standing(traffic, terms, exempt=False, usual=None)
         if any(_varies(limit) for limit in terms.limits):
             return standing
-        return standing._replace(usual=self._plan(standing, request, 0, 1, exempt_recipient=False))
+        return standing._replace(usual=self._plan(standing, request, 0, 1, exempt=False))
 
     def _plan(
-        self, standing: _Standing, request: PolicyRequest, now: int, recipients: int, *, exempt_recipient: bool
+        self, standing: _Standing, request: PolicyRequest, now: int, recipients: int, *, exempt: bool
     ) -> ChargePlan:
         traffic, terms = standing.traffic, standing.terms
         if traffic.sure is Sure.NOBODY:
             return ChargePlan(traffic, _NO_TERMS, (), ())
-        if exempt_recipient or standing.exempt:
+        if exempt or standing.exempt:
             return ChargePlan(traffic, terms, (), (), spared=True)
         limits = tuple(in_force(self.config, terms, traffic.kind, now))
         charges = tuple(self._charge(limit, traffic, request, recipients) for limit in limits)
@@ -120,7 +119,7 @@ class Planner:
         return Charge(
             counter_type(limit),
             limit.name,
-            subject(limit, traffic),
+            subject(limit, traffic, request.client_address),
             0 if skipped else cost,
             limit.max or 0,
             limit.window,
@@ -132,23 +131,27 @@ class Planner:
     def _is_hosted(self, recipient: str) -> bool:
         return bool(recipient) and bool(self._attribution.hosted(normalise(recipient, self._delimiter).domain))
 
-    def _exempt(self, traffic: Traffic, request: PolicyRequest) -> bool:
-        """Return whether the client or the login is exempt, the login as it was given or as it is charged."""
-        if within(traffic.client, self.config.exempt.clients):
-            return True
+    def _is_exempt_login(self, traffic: Traffic, request: PolicyRequest) -> bool:
+        """Return whether the login is exempt, as it was given or as it is charged."""
         if self._exempt_logins is None or not request.sasl_username:
             return False
         names = (str(normalise(request.sasl_username, self._delimiter)), traffic.user)
         return any(self._exempt_logins.match(name) for name in names)
 
-    def _is_exempt(self, recipient: str) -> bool:
-        pattern = self._exempt_recipients
-        return pattern is not None and pattern.match(str(normalise(recipient, self._delimiter))) is not None
+    def _is_exempt(self, request: PolicyRequest, recipient: str) -> bool:
+        """Return whether the client is exempt, or the recipient; "" is none in particular."""
+        networks, pattern = self.config.exempt.clients, self._exempt_recipients
+        if networks and within(request.client_address, networks):
+            return True
+        if pattern is None or not recipient:
+            return False
+        return pattern.match(str(normalise(recipient, self._delimiter))) is not None
 
 
 def _varies(limit: RateLimit) -> bool:
     """Return whether what a limit charges for one recipient depends on more than its sender."""
-    return bool(limit.lifted_by) or limit.recipients is Recipients.REMOTE or limit.counts is Counts.BYTES
+    by_client = limit.per is Per.CLIENT
+    return bool(limit.lifted_by) or by_client or limit.recipients is Recipients.REMOTE or limit.counts is Counts.BYTES
 
 
 def _pattern(patterns: tuple[str, ...]) -> re.Pattern[str] | None:

@@ -30,10 +30,10 @@ class Attribution:
         if self._from_list_software(request):
             account = self.hosted(sender.domain)
             if account:
-                return _charged(TrafficKind.LIST, account, Sure.VERIFIED, request, sender)
-        if self._is_local(request.client_address):
+                return _charged(TrafficKind.LIST, account, Sure.VERIFIED, sender)
+        if self.is_local(request.client_address):
             return self._local_client(request, sender)
-        return Traffic(TrafficKind.INBOUND, "", Sure.NOBODY, "", str(sender), request.client_address)
+        return Traffic(TrafficKind.INBOUND, "", Sure.NOBODY, "", str(sender))
 
     def hosted(self, domain: str) -> str:
         """Return the account of a hosted domain, after aliases; "" when it is not hosted."""
@@ -44,8 +44,7 @@ class Attribution:
         login = normalise(request.sasl_username, self._accounts.delimiter)
         account = self._login_account(login)
         user = f"{login.local}@{account}" if account and not login.domain else str(login)
-        client = request.client_address
-        return Traffic(TrafficKind.USER, account or f"user:{user}", Sure.VERIFIED, user, str(sender), client)
+        return Traffic(TrafficKind.USER, account or f"user:{user}", Sure.VERIFIED, user, str(sender))
 
     def _login_account(self, login: Address) -> str:
         """Return the account of a login; "" when it has to have one of its own.
@@ -65,12 +64,12 @@ class Attribution:
 
     def _local_client(self, request: PolicyRequest, sender: Address) -> Traffic:
         if not request.sender:
-            return Traffic(TrafficKind.SCRIPT, "", Sure.NOBODY, "", "", request.client_address)
+            return Traffic(TrafficKind.SCRIPT, "", Sure.NOBODY, "", "")
         account = self._sender_account(sender)
         if not account:
-            return _charged(TrafficKind.RELAYED, UNLISTED, Sure.CLAIMED, request, sender)
+            return _charged(TrafficKind.RELAYED, UNLISTED, Sure.CLAIMED, sender)
         verified = request.policy_context in self._accounts.verified_contexts
-        return _charged(TrafficKind.SCRIPT, account, Sure.VERIFIED if verified else Sure.CLAIMED, request, sender)
+        return _charged(TrafficKind.SCRIPT, account, Sure.VERIFIED if verified else Sure.CLAIMED, sender)
 
     def _sender_account(self, sender: Address) -> str:
         if not sender.domain or sender.domain in self._accounts.local_names:
@@ -79,7 +78,8 @@ class Attribution:
                 return account
         return self.hosted(sender.domain)
 
-    def _is_local(self, client: str) -> bool:
+    def is_local(self, client: str) -> bool:
+        """Return whether a client's mail without login is a customer's own."""
         known = self._local.get(client)
         if known is None:
             if len(self._local) >= _REMEMBERED_CLIENTS:
@@ -99,6 +99,6 @@ def within(client: str, networks: tuple[Network, ...]) -> bool:
     return any(address in network for network in networks)
 
 
-def _charged(kind: TrafficKind, account: str, sure: Sure, request: PolicyRequest, sender: Address) -> Traffic:
+def _charged(kind: TrafficKind, account: str, sure: Sure, sender: Address) -> Traffic:
     """Return traffic whose user is its sender: there is no login to name."""
-    return Traffic(kind, account, sure, str(sender), str(sender), request.client_address)
+    return Traffic(kind, account, sure, str(sender), str(sender))

@@ -45,7 +45,7 @@ def verdict(
     *found: tuple[RateLimit, Usage], kind: TrafficKind = USER, cost: int = 1, observed: bool = False
 ) -> Verdict:
     """Return the verdict when the store refused because of what it found."""
-    traffic = Traffic(kind, "example.org", Sure.VERIFIED, "a@example.org", "a@example.org", "192.0.2.1")
+    traffic = Traffic(kind, "example.org", Sure.VERIFIED, "a@example.org", "a@example.org")
     limits = tuple(limit for limit, _ in found)
     charges = tuple(
         Charge(CounterType.RING, limit.name, "example.org", cost, limit.max or 0, limit.window, observed=observed)
@@ -57,7 +57,7 @@ def verdict(
 
 def test_what_was_admitted_is_accepted() -> None:
     """An admitted request is accepted, whatever observed limits said."""
-    plan = ChargePlan(Traffic(USER, "a", Sure.VERIFIED, "", "", ""), Terms("", ()), (), ())
+    plan = ChargePlan(Traffic(USER, "a", Sure.VERIFIED, "", ""), Terms("", ()), (), ())
     assert decide(plan, Outcome(admitted=True, repeated=False, now=AT, usages=(over(),))) == Verdict(Action.ACCEPT)
 
 
