@@ -1,7 +1,5 @@
 """The open messages of a daemon, whose requests a test makes one by one."""
 
-from typing import Any
-
 from policyd.model import PolicyRequest, Sure, Traffic, TrafficKind
 from policyd.settlement import Conversation, Kind, OpenMessage, OpenMessages
 from tests.support.clock import ManualClock
