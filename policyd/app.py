@@ -42,6 +42,7 @@ from policyd.status import Status
 from policyd.store.embedded import EmbeddedRedis
 from policyd.store.index import Index
 from policyd.store.redis import RedisStore, Server, Watch, read_password
+from policyd.watch import FileWatch
 
 DRAIN = 10_000
 """How long requests under way may take when the daemon ends, in ms."""
@@ -96,6 +97,8 @@ class App:
         await self._serve_postfix(len(config.listen.postfix))
         self._watch(watchdog_interval(os.environ, os.getpid()))
         self.config.begin()
+        watching = asyncio.create_task(FileWatch(self.config).run())
+        self._running.push_async_callback(_end, watching)
         where = ", ".join(_address(listener) for listener in self._listeners)
         _log.info(
             "policyd %s ready: %s; %d domains, mode %s, at most %d open files",
@@ -232,6 +235,12 @@ async def run(config: Config, path: Path, state_directory: str) -> None:
 def _address(listener: Listener) -> str:
     path = listener.endpoint.path
     return f"unix:{Path(path).absolute()}" if path else str(replace(listener.endpoint, port=listener.port))
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 def _wanted(listen: Listen) -> list[Wanted]:

@@ -22,7 +22,7 @@ ROOMS = [
     {"recorder"},
     {"server"},
     {"audit"},
-    {"reload"},
+    {"reload", "watch"},
     {"admin"},
     {"app"},
     {"cli", "__main__"},

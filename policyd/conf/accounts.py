@@ -134,10 +134,11 @@ ACCOUNTS = table(
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """The accounts, the files that they were read from, and what became of the included ones."""
+    """The accounts, the files that they were read from (``maps`` among them), what became of the included ones."""
 
     accounts: Accounts
     files: list[str]
+    maps: list[str]
     included: include.Included
 
 
@@ -170,7 +171,7 @@ def accounts(config: str, values: Values, rules: Rules, copies: include.Copies, 
         settle_at_end=values.get(SETTLE, Moment.RECIPIENT) is Moment.END_OF_MESSAGE,
         origins=mapped.origins | {name: str(domain.place) for name, domain in listed.items()},
     )
-    return Read(made, [*included.files, *mapped.files], included)
+    return Read(made, [*included.files, *mapped.files], mapped.files, included)
 
 
 def _default_plan(values: Values, rules: Rules, at: At) -> str:

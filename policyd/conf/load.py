@@ -1,5 +1,7 @@
 """policyd.yaml -> Config, or every mistake that is in it."""
 
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from policyd.conf import listen as static
@@ -38,7 +40,7 @@ def load(path: str | Path, state_directory: str | None = None) -> Config:
 
 
 def _config(path: str, state_directory: str | None, issues: list[Issue]) -> Config | None:
-    at = At(issues)
+    at, begun = At(issues), time.time_ns() // 1_000_000
     text = read_text(Path(path), path, at)
     root = parse(text, path, issues) if text is not None else None
     if root is not None and is_null(root):
@@ -64,14 +66,20 @@ def _config(path: str, state_directory: str | None, issues: list[Issue]) -> Conf
         plans={name: Terms(name, in_force(drafts or {})) for name, drafts in (terms.plans or {}).items()},
         relayed=terms.relayed(),
         log_accepted=values.get(sections.LOG_KEY, NOTHING).get(sections.ACCEPTED, False),
-        files=tuple(str(Path(file).absolute()) for file in dict.fromkeys([path, *read.files])),
+        files=_absolute([path, *read.files]),
         stale=tuple(read.included.stale),
         left_out=tuple(read.included.left_out),
         stale_issues=tuple(sorted(read.included.issues)),
+        maps=_absolute(read.maps),
+        read_at=begun,
     )
     if not issues:
         copies.keep(read.included.good, set(read.included.stale))
     return config
+
+
+def _absolute(files: Iterable[str]) -> tuple[str, ...]:
+    return tuple(str(Path(file).absolute()) for file in dict.fromkeys(files))
 
 
 def _rules(values: Values, issues: list[Issue]) -> Rules:

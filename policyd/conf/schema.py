@@ -149,7 +149,8 @@ class Config:
     ``relayed`` are the limits that look at relayed traffic, which has no plan.
     ``files`` are all files that it was read from, as absolute paths. ``stale`` are the included
     files that are bad now: their last good text is in force, but for those in ``left_out``, which
-    have none. ``stale_issues`` says what is wrong with them.
+    have none. ``stale_issues`` says what is wrong with them. ``maps`` are those of ``files`` that
+    other programs write, of hosted domains and local users. ``read_at`` is when reading began, ms.
     """
 
     mode: Mode
@@ -167,6 +168,8 @@ class Config:
     stale: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     stale_issues: tuple[Issue, ...] = ()
+    maps: tuple[str, ...] = ()
+    read_at: int = 0
 
     def terms(self, account: str) -> Terms:
         """Return what is in force for an account: its own terms, else those of its plan.
