@@ -73,7 +73,7 @@ class ConfigInForce:
         async with self._one_at_a_time:
             self._notifier.reloading()
             try:
-                return self._swap(await load_in_child(self.path, self._state_directory))
+                return await self._swap(await load_in_child(self.path, self._state_directory))
             except ConfigError as error:
                 return self._failed([str(issue) for issue in error.issues])
             except OSError as error:
@@ -101,12 +101,13 @@ class ConfigInForce:
         finally:
             self._task = None
 
-    def _swap(self, new: Config) -> Reloaded:
+    async def _swap(self, new: Config) -> Reloaded:
         old = self.now
         static = [name for name in ("listen", "store") if getattr(new, name) != getattr(old, name)]
         warnings = [f"{name} changes at a restart only; what was in force at start stays" for name in static]
         new = dataclasses.replace(new, listen=old.listen, store=old.store)
-        lines = changes(old, new)
+        # Many domains take a while to compare; in a thread the loop goes on, and both are frozen.
+        lines = await asyncio.to_thread(changes, old, new)
         self.now = new
         for listener in self._listeners:
             listener(new)
