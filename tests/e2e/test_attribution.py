@@ -73,13 +73,17 @@ def test_invented_senders_share_one_limit_that_defers(postfix: Postfix, serve: S
     assert daemon.used(domain, LIMIT) == 0
 
 
-def test_a_local_null_sender_is_never_refused(postfix: Postfix, serve: Serve, domain: str) -> None:
-    """Bounces and notices of local programs pass even when nothing else does."""
+def test_a_local_null_sender_is_never_refused(
+    postfix: Postfix, serve: Serve, redis_server: RedisServer, domain: str
+) -> None:
+    """Bounces and notices of local programs pass even when nothing else does, without a call of the store."""
     none = {LIMIT: rate(0), "unlisted-hourly": {**rate(0), "traffic": ["relayed"], "over": "defer"}}
     daemon = serve([domain], none)
     assert send(postfix.port("smtp"), f"a@{domain}", ["x@remote.test"]).codes == [450]
     assert send(postfix.port("smtp"), "x@invented.test", ["x@remote.test"]).codes == [450]
+    before = script_calls(redis_server)
     assert send(postfix.port("smtp"), "", [f"x{number}@remote.test" for number in range(30)]).queued == 30
+    assert script_calls(redis_server) == before
     assert daemon.used(domain, LIMIT) == 0
 
 
@@ -94,7 +98,9 @@ def test_a_local_unix_user_is_charged_to_his_account(
     assert daemon.used(domain, LIMIT) == 1
 
 
-@pytest.mark.parametrize("sender", ["Alice@{upper}", "alice@{domain}", "alice+shop@{domain}", '"alice"@{domain}'])
+@pytest.mark.parametrize(
+    "sender", ["Alice@{upper}", "alice@{domain}.", "alice@{domain}", "alice+shop@{domain}", '"alice"@{domain}']
+)
 def test_what_leads_to_one_mailbox_is_one_key(postfix: Postfix, serve: Serve, domain: str, sender: str) -> None:
     """Case, an extension and quotes in a local sender renew no limit."""
     daemon = serve([domain], {"sender-hourly": rate(2, per="sender")})
