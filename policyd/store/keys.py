@@ -2,7 +2,7 @@
 
     policyd:1:{<account>}:<type>:<limit>:<subject>     a counter; type is ring or log
     policyd:1:{<account>}:message:<host>:<instance>    a message record
-    policyd:1:{<account>}:episode:<limit>:<subject>    the ref of the episode in progress
+    policyd:1:{<account>}:episode:<limit>:<subject>    the ref of an episode, and when it ends unless it goes on
     policyd:1:{<account>}:events                       the last 200 events of the account, newest first
     policyd:1:{<account>}:state                        reserved: suspension, raises, locks (one hash)
     policyd:1:index:...                                written off the answer's path; never decides

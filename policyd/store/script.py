@@ -6,6 +6,7 @@ The Lua files are joined once, when the store is made, so that there is one text
 from collections.abc import Sequence
 from hashlib import sha1
 from importlib.resources import files
+from struct import Struct
 
 from policyd.model import Charge, CounterType, Episode, Outcome, Usage
 from policyd.store import keys
@@ -14,7 +15,7 @@ from policyd.store.base import Call, Op
 LATE = 3
 _ADMITTED, _UNKNOWN, _REPEATED = 1, 2, 10
 _OBSERVED, _ONCE, _SKIPPED = 1, 2, 4
-_NO_RECORD = (b"", b"0", b"0", b"0")
+_FOUR = Struct("<QQQQ").pack
 
 
 class Script:
@@ -22,11 +23,16 @@ class Script:
 
     def __init__(self) -> None:
         folder = files("policyd.store") / "lua"
+
+        def part(name: str) -> str:
+            return (folder / f"{name}.lua").read_text("ascii")
+
+        # What a call does not use is not made for it: a counter type is a function that makes it.
         parts = ["local types = {}"]
-        for counter in CounterType:
-            source = (folder / f"{counter}.lua").read_text("ascii")
-            parts.append(f"types['{counter}'] = (function()\n{source}\nend)()")
-        parts.append((folder / "main.lua").read_text("ascii"))
+        parts += [f"types['{counter}'] = function()\n{part(counter)}end" for counter in CounterType]
+        parts.append(part("main"))
+        parts.append(f"if op == 'charge' or op == 'peek' then\n{part('charge')}end")
+        parts.append(part("settle"))
         self.text = "\n".join(parts).encode("ascii")
         self.sha = sha1(self.text, usedforsecurity=False).hexdigest().encode("ascii")
 
@@ -39,20 +45,20 @@ def encode(call: Call, now: int, not_after: int, seed: bytes) -> tuple[bytes, ..
     tagged = keys.tag(call.account)
     record = call.record
     if record is None:
-        names, header = [keys.message(tagged, "", "")], _NO_RECORD
+        names, about = [keys.message(tagged, "", "")], (b"", b"0", _FOUR(now, not_after, 0, 0))
     else:
         names = [keys.message(tagged, record.host, record.instance)]
         fingerprint = keys.short(record.fingerprint) if record.instance else b""
-        header = (fingerprint, b"%d" % record.keep, b"%d" % record.recipients, b"%d" % record.uncharged)
-    argv: list[bytes] = [call.op.value.encode(), b"%d" % now, b"%d" % not_after, seed, *header]
+        about = (fingerprint, b"%d" % record.keep, _FOUR(now, not_after, record.recipients, record.uncharged))
+    argv: list[bytes] = [call.op.value.encode(), seed, *about]
     for charge in call.charges:
         names.append(keys.counter(tagged, charge.type, charge.limit, charge.subject))
-        argv += (charge.type.encode(), b"%d" % charge.cost, b"%d" % charge.max, b"%d" % charge.window, _flags(charge))
+        argv += (charge.type.encode(), _FOUR(charge.cost, charge.max, charge.window, _flags(charge)))
     return (b"%d" % len(names), *names, *argv)
 
 
-def _flags(charge: Charge) -> bytes:
-    return b"%d" % (_OBSERVED * charge.observed + _ONCE * charge.once + _SKIPPED * charge.skipped)
+def _flags(charge: Charge) -> int:
+    return _OBSERVED * charge.observed + _ONCE * charge.once + _SKIPPED * charge.skipped
 
 
 def decode(call: Call, reply: Sequence[int | bytes]) -> Outcome:

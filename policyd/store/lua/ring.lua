@@ -1,90 +1,95 @@
 -- ring: a rate counter for large maxima. O(1), 384 bytes.
 --
--- 61 slots of window/60: the current one and the 60 before it. With 60, a full slot at the start
--- of one window and a full one at its end would both pass. A string: width, newest slot, total,
--- then the 61 cells, each 6 bytes. Slots only move forward, so a clock that steps back stands still.
+-- 61 slots of window/60: the newest one and the 60 before it. With 60, a full slot at the start
+-- of one window and a full one at its end would both pass. Slots only move forward, so a clock
+-- that steps back stands still.
+--
+-- A string of 6-byte numbers: width, newest slot, total, units in the newest slot; then one cell
+-- for each of the 60 slots before it. While the slot stays the same, only the first four change.
 
-local SLOTS, HEAD, CELL = 61, 18, 6
+local PAST, EMPTY = 60, 360
 
-local function cell(raw, slot)
-  return (struct.unpack('<I6', raw, HEAD + slot % SLOTS * CELL + 1))
+-- The cells as numbers: the units of slot s are in [s % PAST + 1].
+local function unpacked(key, cells)
+  return {struct.unpack('<' .. string.rep('I6', PAST), cells or redis.call('GETRANGE', key, '24', '-1'))}
 end
 
-local function with_cell(raw, slot, value)
-  local at = HEAD + slot % SLOTS * CELL
-  return string.sub(raw, 1, at) .. struct.pack('<I6', value) .. string.sub(raw, at + CELL + 1)
+local function packed(cells)
+  return struct.pack('<' .. string.rep('I6', PAST), unpack(cells, 1, PAST))
 end
 
--- Empties `count` slots from `first` on, in at most two cuts.
-local function emptied(raw, first, count)
-  while count > 0 do
-    local position = first % SLOTS
-    local run = math.min(count, SLOTS - position)
-    local at = HEAD + position * CELL
-    raw = string.sub(raw, 1, at) .. string.rep('\0', run * CELL) .. string.sub(raw, at + run * CELL + 1)
-    first, count = first + run, count - run
+-- The cells when `slot` becomes the newest, and how many units are too old then.
+local function moved(key, newest, current, slot)
+  local cells, old = unpacked(key), 0
+  for past = newest, slot - 1 do
+    local at = past % PAST + 1
+    old, cells[at] = old + cells[at], past == newest and current or 0
   end
-  return raw
+  return packed(cells), old
 end
 
+-- The moment from which `need` units fewer are counted. Units that are not stored yet are in the
+-- newest slot.
 local function fits_at(state, need)
-  local freed = 0
-  for slot = state.slot - SLOTS + 1, state.slot do
-    freed = freed + (state.raw and cell(state.raw, slot) or 0)
-    if slot == state.slot then freed = freed + state.carried end
-    if freed >= need then return (slot + SLOTS) * state.width end
+  local cells, freed = unpacked(state.key, state.cells), 0
+  for past = state.slot - PAST, state.slot - 1 do
+    freed = freed + cells[past % PAST + 1]
+    if freed >= need then return (past + PAST + 1) * state.width end
   end
+  return (state.slot + PAST + 1) * state.width
 end
 
--- What the counter holds at `now`. `carried` units, from a counter of another width or type, go
--- into the newest slot: strict, never lax.
-local function peek(raw, now, window, carried)
-  local width = math.ceil(window / 60)
+-- What the counter holds at `now`. The total of another width goes into the newest slot: strict,
+-- never lax.
+local function peek(key, now, window)
+  local width = math.ceil(window / PAST)
   local slot = math.floor(now / width)
-  local state = {width = width, slot = slot, used = carried, carried = carried, fits_at = fits_at}
-  if not raw then return state end
-  local stored, newest, total = struct.unpack('<I6I6I6', raw)
-  if stored ~= width then
-    local live = math.max(now, newest * stored) < (newest + SLOTS) * stored
-    state.slot = math.max(slot, math.floor(newest * stored / width))
-    state.carried = carried + (live and total or 0)
-    state.used = state.carried
+  local state = {key = key, width = width, slot = slot, used = 0, current = 0, cells = false, fits_at = fits_at}
+  local head = redis.call('GETRANGE', key, '0', '23')
+  if head == '' then
+    state.missing, state.cells = true, string.rep('\0', EMPTY)
     return state
   end
-  state.slot = math.max(slot, newest)
-  local gone = state.slot - newest
-  if gone >= SLOTS then return state end
-  for old = newest + 1, state.slot do total = total - cell(raw, old) end
-  state.raw = gone > 0 and emptied(raw, newest + 1, gone) or raw
-  state.used = total + carried
+  local stored, newest, total, current = struct.unpack('<I6I6I6I6', head)
+  if stored ~= width then
+    if now < (newest + PAST + 1) * stored then state.used, state.current = total, total end
+    state.slot, state.cells = math.max(slot, math.floor(newest * stored / width)), string.rep('\0', EMPTY)
+  elseif slot <= newest then
+    state.slot, state.used, state.current = newest, total, current
+  elseif slot > newest + PAST then
+    state.cells = string.rep('\0', EMPTY)
+  else
+    local cells, old = moved(key, newest, current, slot)
+    state.cells, state.used = cells, total - old
+  end
   return state
 end
 
--- Puts `cost` units on the counter and returns the receipt's grain and place.
-local function apply(key, state, cost, window)
-  local raw = state.raw or string.rep('\0', HEAD + SLOTS * CELL)
-  local total = state.used + cost
-  local added = (state.raw and cell(raw, state.slot) or 0) + state.carried + cost
-  raw = with_cell(raw, state.slot, added)
-  raw = struct.pack('<I6I6I6', state.width, state.slot, total) .. string.sub(raw, HEAD + 1)
-  redis.call('SET', key, raw, 'PX', state.width * (SLOTS + 1))
-  state.raw, state.carried, state.used = raw, 0, total
-  return state.width, state.slot
+-- Puts `units` on the counter and returns where: the receipt's grain and place.
+local function apply(state, units)
+  local width, used, current = state.width, state.used + units, state.current + units
+  local head = struct.pack('<I6I6I6I6', width, state.slot, used, current)
+  state.used = used
+  if state.cells then
+    redis.call('SET', state.key, head .. state.cells, 'PX', width * (PAST + 2))
+  else
+    redis.call('SETRANGE', state.key, '0', head)
+  end
+  return width, state.slot
 end
 
--- Takes `amount` units back out of the place that the receipt names, and returns how many were
--- still there. What has left the window, or was collapsed since, stays as it is.
-local function undo(key, grain, slot, amount)
-  local raw = redis.call('GET', key)
-  if not raw then return 0 end
-  local width, newest, total = struct.unpack('<I6I6I6', raw)
-  if width ~= grain or slot > newest or slot <= newest - SLOTS then return 0 end
-  local held = cell(raw, slot)
-  local taken = math.min(held, amount)
-  raw = with_cell(raw, slot, held - taken)
-  raw = struct.pack('<I6I6I6', width, newest, total - taken) .. string.sub(raw, HEAD + 1)
-  redis.call('SET', key, raw, 'KEEPTTL')
-  return taken
+-- Takes `units` back out of the place that the receipt names. What has left the window, or was
+-- collapsed since, stays as it is.
+local function undo(key, grain, slot, units)
+  local head = redis.call('GETRANGE', key, '0', '23')
+  if head == '' then return end
+  local width, newest, total, current = struct.unpack('<I6I6I6I6', head)
+  if width ~= grain or slot > newest or slot < newest - PAST then return end
+  local cells, at = unpacked(key), slot % PAST + 1
+  local held = slot == newest and current or cells[at]
+  local taken = math.min(held, units)
+  if slot == newest then current = current - taken else cells[at] = held - taken end
+  redis.call('SETRANGE', key, '0', struct.pack('<I6I6I6I6', width, newest, total - taken, current) .. packed(cells))
 end
 
 return {peek = peek, apply = apply, undo = undo}

@@ -1,0 +1,51 @@
+-- settle: replaces the receipts of a message so that they sum to its recipients. Never refuses:
+-- what is missing is charged past any max, what is too much is taken back.
+-- give back: undoes all of them, unless the message was settled or heard of since.
+
+-- Takes up to `units` back, the oldest first: what stays counts for longer, never for shorter.
+local function take_back(name, receipt, units)
+  local type = receipt[1]
+  for at = 3, #receipt, 3 do
+    local some = math.min(units, receipt[at + 2])
+    if some > 0 then counter(type).undo(start .. type .. ':' .. name, receipt[at], receipt[at + 1], some) end
+    units = units - some
+  end
+end
+
+local function sum(receipt)
+  local total = 0
+  for at = 5, #receipt, 3 do total = total + receipt[at] end
+  return total
+end
+
+if op == 'give-back' then
+  if not record or record.s or record.f ~= fingerprint then return {REFUSED, now} end
+  for name, receipt in pairs(record.r) do take_back(name, receipt, sum(receipt)) end
+  redis.call('DEL', KEYS[1])
+  return {ADMITTED, now}
+end
+
+-- How many units the message has on one limit in the end. The limits that looked at none of its
+-- recipients keep out, unless nothing is known of the message.
+local function target(charge, receipt)
+  if record and not receipt then return 0 end
+  local counted = recipients - uncharged - (receipt and receipt[2] or 0)
+  if counted <= 0 then return 0 end
+  return has(charge.flags, ONCE) and charge.cost or counted
+end
+
+look()
+for number, charge in ipairs(charges) do
+  local receipt = record and record.r[charge.name]
+  local held = receipt and sum(receipt) or 0
+  local missing = target(charge, receipt) - held
+  if missing > 0 then
+    put({}, charge, missing)
+  elseif missing < 0 then
+    take_back(charge.name, receipt, -missing)
+    charges[number] = looked(number)
+  end
+end
+local reply = answer(record and ADMITTED or UNKNOWN, {})
+remember({s = 1, r = {}}, reply)
+return reply
