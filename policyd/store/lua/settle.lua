@@ -25,11 +25,13 @@ if op == 'give-back' then
   return {ADMITTED, now}
 end
 
--- How many units the message has on one limit in the end. The limits that looked at none of its
--- recipients keep out, unless nothing is known of the message.
-local function target(charge, receipt)
-  if record and not receipt then return 0 end
+-- How many units the message has on one limit in the end, of which it holds some. Limits that
+-- looked at none of its recipients keep out, unless nothing is known of the message. Postfix's count
+-- does not say whom it refused after us: those who cost nothing make nobody else free.
+local function target(charge, receipt, held)
+  if record and not receipt or has(charge.flags, SKIPPED) then return 0 end
   local counted = recipients - uncharged - (receipt and receipt[2] or 0)
+  counted = math.max(counted, math.min(held, recipients))
   if counted <= 0 then return 0 end
   return has(charge.flags, ONCE) and charge.cost or counted
 end
@@ -38,7 +40,7 @@ look()
 for number, charge in ipairs(charges) do
   local receipt = record and record.r[charge.name]
   local held = receipt and sum(receipt) or 0
-  local missing = target(charge, receipt) - held
+  local missing = target(charge, receipt, held) - held
   if missing > 0 then
     put({}, charge, missing)
   elseif missing < 0 then
