@@ -1,0 +1,109 @@
+"""The counter types as slowly and plainly as can be: every entry is kept and added up each time.
+
+A counter has the same functions as its Lua file. ``peek`` returns the units in the window; ``apply``
+adds some and returns the receipt's grain and place; ``undo`` takes some out of a place.
+"""
+
+from math import ceil
+
+PAST = 60
+LONGEST_LOG, MOST = 140, 255
+
+
+class Ring:
+    """Counts by slots of a sixtieth of the window: those of the newest slot and the 60 before it."""
+
+    def __init__(self) -> None:
+        self.entries: list[list[int]] = []  # [slot, units]
+        self.width = self.newest = 0
+
+    def peek(self, now: int, window: int) -> int:
+        """Return the units that count at ``now``; with another width, all that counted last."""
+        width = ceil(window / PAST)
+        if width != self.width:
+            live = now < (self.newest + PAST + 1) * self.width
+            return self._since(self.newest) if live else 0
+        return self._since(max(self.newest, now // width))
+
+    def apply(self, now: int, window: int, units: int) -> tuple[int, int]:
+        """Add units to the newest slot; those of another width are moved there first."""
+        width = ceil(window / PAST)
+        if width != self.width:
+            moved, start = self.peek(now, window), self.newest * self.width // width
+            self.width, self.newest = width, max(now // width, start)
+            self.entries = [[self.newest, moved]]
+        self.newest = max(self.newest, now // width)
+        self.entries.append([self.newest, units])
+        return width, self.newest
+
+    def undo(self, grain: int, place: int, units: int) -> None:
+        """Take units out of a slot, if it is still one of the window's and as wide."""
+        if grain == self.width and place >= self.newest - PAST:
+            _take(self.entries, place, units)
+
+    def fits_at(self, now: int, window: int, need: int) -> int:
+        """Return the first moment at which ``need`` units fewer count."""
+        width = ceil(window / PAST)
+        newest = max(now // width, self.newest * self.width // width)
+        if width == self.width:
+            for slot in range(newest - PAST, newest):
+                if self._since(newest) - self._since(slot + PAST + 1) >= need:
+                    return (slot + PAST + 1) * width
+        return (newest + PAST + 1) * width
+
+    def _since(self, newest: int) -> int:
+        return sum(units for slot, units in self.entries if slot >= newest - PAST)
+
+
+class Log:
+    """Counts by exact times. Where it is past its largest max, a sixtieth of the window is one time."""
+
+    def __init__(self) -> None:
+        self.entries: list[list[int]] = []  # [time, units], no more than 255 of them
+        self.newest = 0
+
+    def peek(self, now: int, window: int) -> int:
+        """Return the units that count at ``now``."""
+        return sum(units for time, units in self.entries if time > max(now, self.newest) - window)
+
+    def apply(self, now: int, window: int, units: int) -> tuple[int, int]:
+        """Add units at ``now``, or at the newest time when the clock was stepped back."""
+        self.newest = max(now, self.newest)
+        entries = [entry for entry in self.entries if entry[0] > self.newest - window]
+        entries += _split(self.newest, units)
+        if len(entries) > LONGEST_LOG:
+            joined: dict[int, tuple[int, int]] = {}
+            for time, some in entries:
+                grain = time * PAST // window
+                joined[grain] = time, joined.get(grain, (0, 0))[1] + some
+            entries = [entry for time, some in joined.values() for entry in _split(time, some)]
+        self.entries = entries
+        return 0, self.newest
+
+    def undo(self, _grain: int, place: int, units: int) -> None:
+        """Take units out of what was counted at exactly that time."""
+        _take(self.entries, place, units)
+        self.entries = [entry for entry in self.entries if entry[1]]
+
+    def fits_at(self, now: int, window: int, need: int) -> int:
+        """Return the first moment at which ``need`` units fewer count."""
+        now = max(now, self.newest)
+        for time, _ in self.entries:
+            if time > now - window and self.peek(now, window) - self.peek(time + window, window) >= need:
+                return time + window
+        return now + window
+
+
+Counter = Ring | Log
+
+
+def _split(time: int, units: int) -> list[list[int]]:
+    return [[time, min(MOST, units - done)] for done in range(0, units, MOST)]
+
+
+def _take(entries: list[list[int]], place: int, units: int) -> None:
+    for entry in entries:
+        if entry[0] == place:
+            taken = min(entry[1], units)
+            entry[1] -= taken
+            units -= taken
