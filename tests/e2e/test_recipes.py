@@ -1,4 +1,4 @@
-"""The recipe for main.cf and master.cf, word for word, in a Postfix of its own."""
+"""The README's blocks for main.cf and master.cf, word for word, in a Postfix of its own."""
 
 import re
 import socket
@@ -8,9 +8,10 @@ from threading import Thread
 
 import pytest
 
-from tests.support.mailhost import RECIPES, master_recipe
+from tests.support.mailhost import master_recipe
 from tests.support.ports import free_port
 from tests.support.postfix import Postfix
+from tests.support.readme import blocks
 from tests.support.responder import Responder
 from tests.support.sink import Sink
 from tests.support.smtp import send
@@ -28,7 +29,7 @@ def recipe(sink: Sink) -> Iterator[Recipe]:
         def start(prepare: Prepare) -> tuple[Postfix, Responder]:
             host = Postfix(next_hop=sink.port)
             running.callback(host.stop)
-            host.append(main=(RECIPES / "main.cf").read_text(), master=master_recipe(free_port()))
+            host.append(main=blocks("main.cf") + blocks("main.cf pickup"), master=master_recipe(free_port()))
             host.add("smtp", {})
             prepare(host)
             host.start()

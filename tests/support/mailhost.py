@@ -5,10 +5,10 @@ from pathlib import Path
 from tests.support.ports import free_port
 from tests.support.postfix import Postfix
 from tests.support.postfix_files import Port
+from tests.support.readme import blocks
 
-RECIPES = Path(__file__).parents[1] / "e2e" / "recipes"
-PICKUP_PORT = 10027
-"""The port of the recipe's re-injection, replaced by a free one."""
+PICKUP_PORT = "10027"
+"""The port of the README's re-injection, replaced by a free one."""
 
 _AFTER = "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination"
 
@@ -51,5 +51,7 @@ def _asks(check: str) -> dict[str, str]:
 
 
 def master_recipe(number: int) -> str:
-    """Return the master.cf recipe with the port of its re-injection replaced."""
-    return (RECIPES / "master.cf").read_text().replace(str(PICKUP_PORT), str(number))
+    """Return the README's lines for master.cf with the port of the re-injection replaced."""
+    text = blocks("master.cf pickup")
+    assert text.count(PICKUP_PORT) == 2
+    return text.replace(PICKUP_PORT, str(number))
