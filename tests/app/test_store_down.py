@@ -1,0 +1,155 @@
+"""Redis is slow, down or not there yet: mail flows or waits as the admin chose, and it shows."""
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.app.conftest import Start
+from tests.support.daemon import rate
+from tests.support.process import Process, configuration
+from tests.support.redis import RedisServer
+from tests.support.wait import until
+
+ALICE = {"sasl_username": "alice@a.test", "sender": "alice@a.test"}
+INBOUND = {"client_address": "192.0.2.9", "sasl_username": "", "sender": "x@remote.test", "recipient": "alice@a.test"}
+WAIT = "450 4.7.1 The mail policy service cannot count just now; please try again later"
+SHORT = "100ms"
+
+
+@pytest.fixture(params=["accept", "defer"])
+def when_down(request: pytest.FixtureRequest) -> str:
+    """Return each choice of an admin."""
+    return str(request.param)
+
+
+@pytest.fixture
+def paused(start: Start, redis_server: RedisServer, when_down: str) -> Iterator[Process]:
+    """Run a daemon whose Redis hangs since its last answer."""
+    store = {"timeout": SHORT, "when_down": when_down}
+    daemon = start(redis_server.url, limits={"domain-hourly": rate(3)}, store=store)
+    with daemon.asker() as asker:
+        assert asker.ask(**ALICE) == "DUNNO"
+    redis_server.pause()
+    yield daemon
+    redis_server.resume()
+
+
+def ready(daemon: Process) -> bool:
+    """Whether /readyz says so."""
+    return daemon.page("/readyz")[0] == 200
+
+
+def test_what_is_answered(paused: Process, when_down: str) -> None:
+    """Without the store the answer is what the admin chose, within its timeout, in metrics and in the log."""
+    with paused.asker() as asker:
+        answers = [asker.ask(**ALICE) for _ in range(5)]
+
+    assert answers == [{"accept": "DUNNO", "defer": WAIT}[when_down]] * 5
+    assert paused.metric("policyd_answers_without_store_total", action=when_down) == 5
+    assert paused.metric("policyd_store_errors_total", op="charge") == 5
+    lines = paused.lines(action=when_down, account="a.test", sasl="alice@a.test")
+    assert len(lines) == 5
+    assert all(re.match("store charge: (no answer within 100 ms|the link)", line["store"]) for line in lines)
+
+
+def test_readiness(paused: Process, redis_server: RedisServer, when_down: str) -> None:
+    """/readyz and store_up tell of an outage that no mail has met, and of its end; when_down accept is ready."""
+    until(lambda: paused.metric("policyd_store_up") == 0, "the outage shows")
+    during = paused.page("/readyz")
+    redis_server.resume()
+    until(lambda: paused.metric("policyd_store_up") == 1, "its end shows")
+
+    assert (
+        during
+        == {
+            "accept": (200, "ready\n"),
+            "defer": (503, "not ready: the store does not answer, and store.when_down is defer\n"),
+        }[when_down]
+    )
+    assert ready(paused)
+    assert paused.page("/livez") == (200, "ok\n")
+
+
+def test_nothing_is_charged_late(paused: Process, redis_server: RedisServer) -> None:
+    """What was answered without the store is not charged when Redis goes on, and counting continues."""
+    with paused.asker() as asker:
+        for _ in range(20):
+            asker.ask(**ALICE)
+        redis_server.resume()
+        until(lambda: paused.metric("policyd_store_up") == 1, "Redis answers again")
+
+        assert [asker.ask(**ALICE)[:5] for _ in range(3)] == ["DUNNO", "DUNNO", "550 5"]
+
+
+def test_inbound_mail(paused: Process, redis_server: RedisServer, when_down: str) -> None:
+    """Mail from outside needs no store: it flows at once whatever Redis does, and is no answer without it."""
+    assert when_down
+    with paused.asker() as asker:
+        answers = {asker.ask(**INBOUND, protocol_state=state) for state in ("RCPT", "DATA", "END-OF-MESSAGE")}
+
+    assert answers == {"DUNNO"}
+    assert paused.metric("policyd_requests_total", service="postfix", traffic="inbound", action="accept") == 2
+    assert [paused.metric("policyd_answers_without_store_total", action=a) for a in ("accept", "defer")] == [0, 0]
+    redis_server.resume()
+
+
+def test_inbound_mail_makes_no_call(start: Start, redis_server: RedisServer) -> None:
+    """Mail from outside runs no script in Redis, from RCPT to END-OF-MESSAGE."""
+    daemon = start(redis_server.url)
+    with daemon.asker() as asker:
+        asker.ask(**ALICE)
+        before = scripts_run(redis_server)
+        for state in ("RCPT", "DATA", "END-OF-MESSAGE") * 20:
+            assert asker.ask(**INBOUND, protocol_state=state) == "DUNNO"
+        assert scripts_run(redis_server) == before > 0
+        asker.ask(**ALICE)
+        assert scripts_run(redis_server) == before + 1
+
+
+def scripts_run(server: RedisServer) -> int:
+    """Return how many times Redis was asked to run a script."""
+    with server.client() as client:
+        stats = client.info("commandstats")
+    return sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("evalsha", "eval"))
+
+
+def test_not_there_at_start(start: Start, redis_server: RedisServer, when_down: str) -> None:
+    """A daemon starts without its Redis, answers as the admin chose, and counts as soon as Redis is there."""
+    redis_server.stop()
+    store = {"timeout": SHORT, "when_down": when_down}
+    daemon = start(redis_server.url, limits={"domain-hourly": rate(2)}, store=store)
+    with daemon.asker() as asker:
+        before = [asker.ask(**ALICE) for _ in range(3)]
+        was_ready = ready(daemon)
+        redis_server.start()
+        until(lambda: daemon.metric("policyd_store_up") == 1, "the daemon finds Redis")
+        after = [asker.ask(**ALICE)[:5] for _ in range(3)]
+
+    assert before == [{"accept": "DUNNO", "defer": WAIT}[when_down]] * 3
+    assert (was_ready, ready(daemon)) == (when_down == "accept", True)
+    assert after == ["DUNNO", "DUNNO", "550 5"]
+    assert daemon.said("cannot reach Redis")
+
+
+@pytest.mark.parametrize(
+    ("url", "file", "why"),
+    [
+        ("unix:///tmp/nowhere/redis.sock", "/nowhere/redis.password", "No such file or directory"),
+        ("rediss://127.0.0.1:1?ssl_ca_certs=/nowhere/ca.pem", None, "No such file or directory"),
+    ],
+    ids=["password", "certificate"],
+)
+def test_files_that_are_missing(ending: ExitStack, url: str, file: str | None, why: str) -> None:
+    """A daemon whose store names a file that cannot be read does not start, and says what to correct."""
+    store = {} if file is None else {"password_file": file}
+    daemon = Process(configuration(url, ["a.test"], {"domain-hourly": rate(1)}, store=store))
+    ending.callback(daemon.remove)
+    daemon.write()
+    daemon.launch()
+
+    assert daemon.ended() == 1
+    (line,) = daemon.lines(level="critical")
+    assert why in line["msg"]
+    assert "correct store.url and store.password_file" in line["msg"]
