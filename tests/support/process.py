@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+from collections.abc import Sequence
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -79,12 +80,20 @@ class Process(DaemonProcess):
         self.launch()
         self.wait_ready()
 
-    def launch(self, **environ: str) -> None:
-        """Start it with what is written, and wait for nothing."""
-        command = [PROGRAM, "serve", "--config", str(self.path)]
+    def launch(self, *passed: socket.socket, around: Sequence[str] = ()) -> None:
+        """Start it with what is written, and wait for nothing.
+
+        ``passed`` are sockets that it is given as systemd does. ``around`` is a command that runs it.
+        """
+        command = [*around, PROGRAM, "serve", "--config", str(self.path)]
+        numbers = [sock.fileno() for sock in passed]
+        if passed:
+            moves = " ".join(f"{3 + place}<&{number}" for place, number in enumerate(numbers))
+            shell = f'exec {moves}; LISTEN_PID=$$ LISTEN_FDS={len(passed)} exec "$@"'
+            command = ["bash", "-c", shell, "bash", *command]
         with (self.base / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=os.environ | environ
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, pass_fds=numbers
             )
 
     def wait_ready(self) -> None:
