@@ -12,6 +12,7 @@ bytes: what Postfix sent undecodable stays distinct. Every key has an expiry, se
 that writes it.
 """
 
+from functools import lru_cache
 from hashlib import sha256
 
 PREFIX = b"policyd:1:"
@@ -19,6 +20,7 @@ MAX_SUBJECT = 128
 _DIGEST = b"sha256="
 
 
+@lru_cache(maxsize=16_384)
 def tag(account: str) -> bytes:
     """Return the start of all keys of an account, ``policyd:1:{account}:``."""
     name = _bytes(account)

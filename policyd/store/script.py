@@ -4,6 +4,7 @@ The Lua files are joined once, when the store is made, so that there is one text
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import sha1
 from importlib.resources import files
 from struct import Struct
@@ -16,6 +17,7 @@ LATE = 3
 _ADMITTED, _UNKNOWN, _REPEATED = 1, 2, 10
 _OBSERVED, _ONCE, _SKIPPED = 1, 2, 4
 _FOUR = Struct("<QQQQ").pack
+_OPS = {op: op.value.encode() for op in Op}
 
 
 class Script:
@@ -50,11 +52,19 @@ def encode(call: Call, now: int, not_after: int, seed: bytes) -> tuple[bytes, ..
         names = [keys.message(tagged, record.host, record.instance)]
         fingerprint = keys.short(record.fingerprint) if record.instance else b""
         about = (fingerprint, b"%d" % record.keep, _FOUR(now, not_after, record.recipients, record.uncharged))
-    argv: list[bytes] = [call.op.value.encode(), seed, *about]
+    argv: list[bytes] = [_OPS[call.op], seed, *about]
     for charge in call.charges:
-        names.append(keys.counter(tagged, charge.type, charge.limit, charge.subject))
-        argv += (charge.type.encode(), _FOUR(charge.cost, charge.max, charge.window, _flags(charge)))
+        name, counter_type, numbers = _words(call.account, charge)
+        names.append(name)
+        argv += (counter_type, numbers)
     return (b"%d" % len(names), *names, *argv)
+
+
+@lru_cache(maxsize=16_384)
+def _words(account: str, charge: Charge) -> tuple[bytes, bytes, bytes]:
+    """Return the key, the type and the numbers of a charge, which are the same for most recipients of a sender."""
+    key = keys.counter(keys.tag(account), charge.type, charge.limit, charge.subject)
+    return key, charge.type.encode(), _FOUR(charge.cost, charge.max, charge.window, _flags(charge))
 
 
 def _flags(charge: Charge) -> int:
@@ -64,16 +74,14 @@ def _flags(charge: Charge) -> int:
 def decode(call: Call, reply: Sequence[int | bytes]) -> Outcome:
     """Return the Outcome of a reply to ``call``."""
     code = int(reply[0])
-    base, count = code % _REPEATED, len(call.charges)
-    if call.op is Op.GIVE_BACK:
-        count = 0
-    unfit: dict[int, tuple[int, Episode]] = {}
-    for at in range(2 + 2 * count, len(reply), 4):
+    count = 0 if call.op is Op.GIVE_BACK else len(call.charges)
+    end = 2 + 2 * count
+    numbers = [int(word) for word in reply[:end]]
+    usages = [Usage(used, most, 0, None) for used, most in zip(numbers[2::2], numbers[3::2], strict=True)]
+    for at in range(end, len(reply), 4):
         number, fits_at, ref, started = reply[at : at + 4]
         text = ref.decode("ascii") if isinstance(ref, bytes) else ""
-        unfit[int(number) - 1] = (int(fits_at), Episode(text, bool(started) and code < _REPEATED))
-    usages = []
-    for index in range(count):
-        fits_at, episode = unfit.get(index, (0, None))
-        usages.append(Usage(int(reply[2 + 2 * index]), int(reply[3 + 2 * index]), fits_at, episode))
-    return Outcome(base in (_ADMITTED, _UNKNOWN), code >= _REPEATED, int(reply[1]), tuple(usages), base == _UNKNOWN)
+        episode = Episode(text, bool(started) and code < _REPEATED)
+        usages[int(number) - 1] = usages[int(number) - 1]._replace(fits_at=int(fits_at), episode=episode)
+    base = code % _REPEATED
+    return Outcome(base in (_ADMITTED, _UNKNOWN), code >= _REPEATED, numbers[1], tuple(usages), base == _UNKNOWN)
