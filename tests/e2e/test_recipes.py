@@ -2,8 +2,11 @@
 
 import re
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -55,6 +58,21 @@ def test_every_way_of_mail_is_asked_about_once(recipe: Recipe, sink: Sink, domai
     sink.wait(target, 3)
     assert states(responder, f"a@{domain}") == [("RCPT", ""), ("RCPT", ""), ("END-OF-MESSAGE", "")]
     assert states(responder, f"www@{domain}") == [("RCPT", "pickup"), ("END-OF-MESSAGE", "pickup")]
+
+
+def test_config_check_finds_no_fault_with_the_recipe(recipe: Recipe) -> None:
+    """Neither Postfix nor ``policyd config check --postfix`` has anything to say against the README's set-up."""
+    host, _ = recipe(lambda _: None)
+    assert host.complaints() == ""
+    shipped = (Path(__file__).parents[2] / "config" / "policyd.yaml").read_text()
+    assert "/var/spool/postfix/policyd/policy" in shipped
+    configuration = host.base / "policyd.yaml"
+    configuration.write_text(shipped.replace("/var/spool/postfix/policyd/policy", str(host.policy)))
+    options = ["--config", str(configuration), "--postfix", "--postfix-config", str(host.config)]
+    command = [str(Path(sys.executable).parent / "policyd"), "config", "check", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "error:" not in done.stdout + done.stderr
 
 
 def test_mail_flows_while_no_policyd_runs(recipe: Recipe, sink: Sink, domain: str) -> None:

@@ -123,9 +123,10 @@ class Postfix:
         if listed:
             self._command("postsuper", "-d", "-", text=listed)
 
-    def postconf(self, *arguments: str) -> str:
-        """Return what ``postconf`` prints for this instance."""
-        return self._command("postconf", *arguments).stdout
+    def complaints(self) -> str:
+        """Return what Postfix itself says against its configuration, "" when that is nothing."""
+        asked = (("postfix", "check"), ("postconf", "-n"), ("postconf", "-M"))
+        return "".join(self._command(*words).stderr for words in asked)
 
     def _greeted(self) -> None:
         until(lambda: all(self._greets(port) for port in self.ports.values()), "Postfix greets on all ports")
