@@ -1,15 +1,31 @@
 """What a request costs: one recipient at RCPT, a whole message at its end."""
 
+from typing import Any
+from zoneinfo import ZoneInfo
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policyd.conf.schema import Config, Exempt
-from policyd.model import UNLISTED, Action, Charge, CounterType, Counts, Per, Recipients, Sure, Traffic, TrafficKind
-from policyd.policy.plan import MOST_BYTES, MOST_RECIPIENTS, ChargePlan, Planner
+from policyd.conf.schema import Config, Exempt, Schedule
+from policyd.model import (
+    UNLISTED,
+    Action,
+    Charge,
+    CounterType,
+    Counts,
+    Per,
+    PolicyRequest,
+    Recipients,
+    Sure,
+    Traffic,
+    TrafficKind,
+)
+from policyd.policy.plan import _MOST_STANDINGS, MOST_BYTES, MOST_RECIPIENTS, ChargePlan, Planner
 from tests.support.clock import START
-from tests.support.config import HOUR, UNLISTED_HOURLY, asked, by_login, config, locally, networks, rate
+from tests.support.config import HOUR, UNLISTED_HOURLY, Site, asked, by_login, config, locally, networks, rate
 
+ALWAYS = Schedule("always", ZoneInfo("Etc/UTC"), (((0, 1440),),) * 7)
 REMOTE = rate("remote-hourly", recipients=Recipients.REMOTE)
 
 
@@ -234,3 +250,49 @@ def test_every_saidhas_a_plan(login: str, recipient: str, sender: str, count: in
         for found in (planner.plan(request, START), planner.plan_message(request, START)):
             assert len(found.limits) == len(found.charges)
             assert all(0 <= charge.cost <= MOST_BYTES for charge in found.charges)
+
+
+few = st.sampled_from(["", "alice", "alice@example.org", "bob@example.net", "x@invented.test", "abuse@remote.test"])
+requests = st.builds(
+    asked,
+    sasl_username=few,
+    sender=few,
+    recipient=few,
+    client_address=st.sampled_from(["127.0.0.1", "192.0.2.17", "198.51.100.1"]),
+    policy_context=st.sampled_from(["", "mailman", "local-login"]),
+    server_port=st.sampled_from([25, 587]),
+    size=st.integers(0, 3),
+    recipient_count=st.integers(0, 2),
+)
+SITES = [
+    {"limits": (rate(), UNLISTED_HOURLY), "list_contexts": ("mailman", "25")},
+    {
+        "limits": (rate(), rate("client", 5, per=Per.CLIENT)),
+        "exempt": Exempt(("abuse@*",), (), networks("198.51.100.0/24")),
+    },
+    {"limits": (rate(), REMOTE, rate("bytes", counts=Counts.BYTES)), "exempt": Exempt(logins=("alice",))},
+    {"limits": (rate(lifted_by="always"), rate("messages", counts=Counts.MESSAGES)), "schedules": (ALWAYS,)},
+]
+
+
+@given(st.lists(requests, min_size=2, max_size=12), st.sampled_from(SITES), st.booleans())
+def test_what_is_remembered_of_a_sender_changes_no_plan(
+    told: list[PolicyRequest], site: dict[str, Any], verified: bool
+) -> None:
+    """A planner that has seen many requests plans each as one that has seen none."""
+    contexts = frozenset({"local-login"}) if verified else frozenset()
+    made = Site(**site, accounts={"default_domain": "example.net", "verified_contexts": contexts}).config()
+    planner = Planner(made)
+    for request in told:
+        assert planner.plan(request, START) == Planner(made).plan(request, START)
+        assert planner.plan_message(request, START) == Planner(made).plan_message(request, START)
+
+
+def test_only_so_many_senders_are_remembered() -> None:
+    """What is remembered of senders is bounded, and forgetting changes no plan."""
+    planner = Planner(config())
+    first = planner.plan(by_login(), START)
+    for number in range(_MOST_STANDINGS):
+        planner.plan(asked(sender=f"{number}@remote.test"), START)
+    assert len(planner._standings) <= _MOST_STANDINGS
+    assert planner.plan(by_login(), START) == first
