@@ -1,5 +1,6 @@
 """A scripted policy responder: proves the harness where no policyd runs."""
 
+import shutil
 import socket
 import socketserver
 from collections.abc import Callable
@@ -45,7 +46,8 @@ class Responder:
 
         self.path.unlink(missing_ok=True)
         self._server = _Server(str(self.path), Handler)
-        self.path.chmod(0o666)
+        shutil.chown(self.path, group="postfix")
+        self.path.chmod(0o660)
         Thread(target=self._server.serve_forever, args=(0.05,), name="responder", daemon=True).start()
 
     def stop(self) -> None:
