@@ -72,7 +72,7 @@ def hosted(config: str, sources: tuple[Placed[tuple[str, str]], ...], rules: Rul
 
 
 def local_users(config: str, users: Placed[tuple[str, str]], files: list[str], at: At) -> dict[str, str]:
-    """Return the domain of each Unix user in a file of ``user domain`` lines."""
+    """Return the domain of each Unix user in a file of ``user domain`` lines, in lower case as logins are counted."""
     path = beside(config, users.value[1])
     lines = _Lines(path, users.place, at, files)
     found: dict[str, str] = {}
@@ -80,11 +80,11 @@ def local_users(config: str, users: Placed[tuple[str, str]], files: list[str], a
         domain = normalise_domain(words[1]) if len(words) > 1 else ""
         if len(words) != 2 or not domain:  # noqa: PLR2004 -- a user and a domain
             lines.report(number, words[0], "is no line of user and domain", "write a Unix user, a space and a domain")
-        elif found.setdefault(words[0], domain) != domain:
+        elif found.setdefault(words[0].lower(), domain) != domain:
             lines.report(
                 number,
                 words[1],
-                f"the user {shown(words[0])} has the domain {found[words[0]]} already",
+                f"the user {shown(words[0])} has the domain {found[words[0].lower()]} already",
                 "remove one of the two lines",
             )
     return found

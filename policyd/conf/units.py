@@ -10,8 +10,8 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
-LARGEST = 2**53 - 1
-"""The largest integer that Redis' Lua, which has only doubles, counts exactly."""
+LARGEST = 2**47 - 1
+"""The largest maximum, 128 TiB: a counter's cells have 48 bits, and a settlement may go past the maximum."""
 
 _DURATIONS = {"ms": 1, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
 _SIZES = {

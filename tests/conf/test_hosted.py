@@ -95,7 +95,7 @@ def test_a_file_of_another_format_is_not_reported_line_by_line(tmp_path: Path) -
 def test_local_users_lead_to_accounts(tmp_path: Path) -> None:
     """Through an alias to the account that is charged; a domain need not be hosted."""
     (tmp_path / "u.map").write_text(
-        "# user domain\nalice a.example\nbob NEWS.example\ncarol other.example\nalice a.example\n"
+        "# user domain\nalice a.example\nbob NEWS.example\nCarol other.example\nalice a.example\n"
     )
     accounts = 'local_users: "file:u.map", domains: {a.example: }, aliases: {news.example: a.example}'
 
