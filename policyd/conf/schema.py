@@ -169,7 +169,7 @@ class Config:
     left_out: tuple[str, ...] = ()
     stale_issues: tuple[Issue, ...] = ()
     maps: tuple[str, ...] = ()
-    read_at: int = 0
+    read_at: int = field(default=0, compare=False)
 
     def terms(self, account: str) -> Terms:
         """Return what is in force for an account: its own terms, else those of its plan.
