@@ -12,7 +12,7 @@ from policyd.cli.client import AdminClient
 from policyd.cli.output import ADMIN, AdminOption, JsonOption, print_json, reported
 from policyd.policy.decide import duration
 
-_BAR = 16
+_BAR = 10
 _WARM, _FULL = 0.8, 1.0
 
 
@@ -56,7 +56,7 @@ def status(
         return
     console.print(_table(gauges, would_refuse=would_refuse))
     if answer["mode"] == "observe":
-        console.print("mode: observe - nothing is refused; write mode: enforce in policyd.yaml to enforce")
+        print("mode: observe - nothing is refused; write mode: enforce in policyd.yaml")
 
 
 def _table(gauges: list[dict[str, Any]], *, would_refuse: bool) -> Table:
@@ -65,7 +65,7 @@ def _table(gauges: list[dict[str, Any]], *, would_refuse: bool) -> Table:
     table.add_column("limit", overflow="fold")
     table.add_column("", no_wrap=True, min_width=_BAR)
     table.add_column("used", justify="right", no_wrap=True)
-    table.add_column("would refuse" if would_refuse else "flows again", overflow="fold")
+    table.add_column("would refuse" if would_refuse else "flows again", no_wrap=True)
     for gauge in gauges:
         when = gauge["would_refuse"] if would_refuse else gauge["resumes"]
         used = f"{gauge['used']}/{gauge['max']} in {duration(gauge['window'])}"
@@ -79,11 +79,12 @@ def _plain(name: str) -> Text:
 
 
 def _short(moment: str) -> str:
-    """Return a moment in the reader's own time zone, without the date when it is today's."""
+    """Return a moment in the reader's own time zone: of today to the second, of another day with its date."""
     if moment in {"", "never"}:
         return moment
     local = datetime.fromisoformat(moment).astimezone()
-    return local.isoformat() if local.date() != datetime.now(local.tzinfo).date() else local.timetz().isoformat()
+    today = local.date() == datetime.now(local.tzinfo).date()
+    return f"{local:%H:%M:%S}" if today else f"{local:%Y-%m-%d %H:%M}"
 
 
 def _bar(used: int, most: int) -> str:
