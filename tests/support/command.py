@@ -10,17 +10,12 @@ PROGRAM = str(Path(sys.executable).parent / "policyd")
 _UNSET = ("POLICYD_ADMIN", "POLICYD_CONFIG", "STATE_DIRECTORY", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM")
 
 
-def policyd(
-    *arguments: str, user: int | None = None, groups: tuple[int, ...] = (), **environ: str
-) -> "subprocess.CompletedProcess[str]":
-    """Run the command to its end; ``user`` and ``groups`` are those of another, for tests that run as root."""
+def policyd(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command to its end."""
     kept = {name: value for name, value in os.environ.items() if name not in _UNSET}
     return subprocess.run(
         [PROGRAM, *arguments],
         env=kept | environ,
-        user=user,
-        group=user,
-        extra_groups=list(groups) if user is not None else None,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
