@@ -1,15 +1,12 @@
 """The audit of a Postfix configuration as a whole, and how it is shown."""
 
-from pathlib import Path
-
 import pytest
 
 from policyd.audit.postfix import Finding, Severity, audit, read_postfix, render
 from tests.support.postfix_lab import Lab, config_of, errors
+from tests.support.readme import blocks
 
 pytestmark = pytest.mark.e2e
-
-RECIPES = Path(__file__).parent.parent / "e2e" / "recipes"
 
 
 def test_the_recommended_configuration_has_notes_only(lab: Lab) -> None:
@@ -19,7 +16,7 @@ def test_the_recommended_configuration_has_notes_only(lab: Lab) -> None:
 
 def test_the_recipes_have_notes_only(lab: Lab) -> None:
     """The blocks that admins are told to write pass their own audit."""
-    lab.main((RECIPES / "main.cf").read_text()).master((RECIPES / "master.cf").read_text())
+    lab.main(blocks("main.cf") + blocks("main.cf pickup")).master(blocks("master.cf pickup"))
 
     assert {finding.severity for finding in lab.audit()} == {Severity.NOTE}
 
