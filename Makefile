@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q $(ARGS)
 
-.PHONY: run test check bench lint packages
+.PHONY: run test check bench lint cover packages
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run
@@ -25,6 +25,10 @@ check: lint
 lint: $(VENV)/.test
 	$(BIN)/ruff check policyd tests bench
 	$(BIN)/mypy
+
+cover: $(VENV)/.test
+	$(PYTEST) tests/policy tests/wire tests/test_address.py --cov=policyd.policy --cov=policyd.wire \
+		--cov=policyd.address --cov-branch --cov-report=term:skip-covered --cov-fail-under=100
 
 bench: $(VENV)/.test packages
 	@$(BIN)/python -m bench.run
