@@ -68,16 +68,20 @@ class Link(asyncio.Protocol):
         self._log = logging.getLogger("policyd.store")
         self.state = State.CONNECTING
         self._transport: asyncio.Transport | None = None
-        self._reader = hiredis.Reader()
+        self._reader, self._farewell = hiredis.Reader(), ""
         self._waiters: deque[_Waiter] = deque()
         self._held: list[_Waiter] = []
         self._out: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
         self._task = self._loop.create_task(self._connected_again())
 
-    def submit(self, op: str, args: Args, done: Reply, *, repeatable: bool) -> None:
-        """Send a command; ``done`` gets its reply or a StoreError, once, within the timeout."""
-        waiter = _Waiter(op, args, self._loop.time() + self._timeout, done, repeatable=repeatable)
+    def submit(self, op: str, args: Args, done: Reply, *, repeatable: bool, deadline: float = 0.0) -> None:
+        """Send a command; ``done`` gets its reply or a StoreError, once.
+
+        It waits no longer than the timeout; ``deadline`` (loop time) is for a second try, which
+        has only what the first one left of it.
+        """
+        waiter = _Waiter(op, args, deadline or self._loop.time() + self._timeout, done, repeatable=repeatable)
         if self.state is State.UP:
             self._send(waiter)
         elif self.state is State.CONNECTING:
@@ -117,7 +121,7 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start a fresh conversation."""
-        self._transport, self._reader = cast("asyncio.Transport", transport), hiredis.Reader()
+        self._transport, self._reader, self._farewell = cast("asyncio.Transport", transport), hiredis.Reader(), ""
 
     def data_received(self, data: bytes) -> None:
         """Hand each reply to who waits for it, in order."""
@@ -125,6 +129,10 @@ class Link(asyncio.Protocol):
             self._enter(State.UP)
         self._reader.feed(data)
         while (reply := self._reader.gets()) is not False:
+            if not self._waiters:
+                # Nobody asked: Redis says why it is about to hang up (too many clients).
+                self._farewell = str(reply)
+                return
             self._waiters.popleft().done(reply)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -140,11 +148,12 @@ class Link(asyncio.Protocol):
         if self.state in {State.UP, State.STALLED}:
             self._enter(State.CONNECTING)
             self._task = self._loop.create_task(self._connected_again())
+        why = f"connection lost: {exc or self._farewell or 'closed by Redis'}"
         for waiter in lost:
-            if waiter.repeatable:
+            if not waiter.repeatable:
+                waiter.done(StoreUnavailable(waiter.op, why))
+            elif waiter.done is not _ignore:
                 self._held.append(waiter)
-            else:
-                waiter.done(StoreUnavailable(waiter.op, f"connection lost: {exc or 'closed by Redis'}"))
 
     # connecting
 
@@ -154,7 +163,7 @@ class Link(asyncio.Protocol):
             try:
                 async with asyncio.timeout(max(self._timeout, 1.0)):
                     await self._greet()
-            except (OSError, TimeoutError, StoreError, hiredis.HiredisError) as error:
+            except (OSError, ValueError, StoreError, hiredis.HiredisError) as error:  # ValueError: no host name
                 self._give_up(error, first=attempt == 0)
             else:
                 return
@@ -171,6 +180,8 @@ class Link(asyncio.Protocol):
             self._send(waiter)
 
     async def _ask(self, command: Args) -> Any:  # noqa: ANN401  # whatever Redis says
+        if self._transport is None:
+            raise StoreUnavailable("connect", self._farewell or "closed by Redis")
         future: asyncio.Future[Any] = self._loop.create_future()
 
         def heard(reply: object) -> None:

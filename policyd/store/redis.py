@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import hiredis
@@ -23,43 +23,51 @@ from policyd.store.base import Call, Done, Op
 from policyd.store.link import Args, Connect, Greeting, Link, State
 from policyd.store.script import LATE, Script, decode, encode
 
+_UNDATED = frozenset({Op.GIVE_BACK, Op.PEEK})
+"""Operations that charge nothing: never too late, and harmless when they run twice."""
+
 
 class RedisClock:
     """What time it is at Redis, estimated low: a deadline made from it never lies too late.
 
     Every reply carries the time at which Redis ran the call; the answer's way home only makes the
-    estimate smaller. The best of the last two stretches of replies counts, so that a clock that
-    was stepped back is believed soon.
+    estimate smaller. The best of the last two stretches of time counts, and nothing older: a clock
+    that was stepped back, or runs at another speed, is believed soon.
     """
 
-    STRETCH = 1000
+    STRETCH = 60.0
+    ASK = 1
+    """A deadline long ago: the call is refused as late, and the refusal says what time it is."""
 
     def __init__(self) -> None:
         self._offset = self._previous = float("-inf")
-        self._heard = 0
+        self._since = float("-inf")
 
     def heard(self, redis_now: int, local: float) -> None:
         """Note that Redis said ``redis_now`` (ms) in a reply read at ``local`` (s, monotonic)."""
-        self._offset = max(self._offset, redis_now - local * 1000)
-        self._heard += 1
-        if self._heard >= self.STRETCH:
-            self._previous, self._offset, self._heard = self._offset, redis_now - local * 1000, 0
+        offset, age = redis_now - local * 1000, local - self._since
+        if age < self.STRETCH:
+            self._offset = max(self._offset, offset)
+            return
+        self._previous = self._offset if age < 2 * self.STRETCH else float("-inf")
+        self._offset, self._since = offset, local
 
     def deadline(self, local: float) -> int:
-        """Return the time at Redis when it is ``local`` here, in ms; 0 before the first reply."""
-        offset = max(self._offset, self._previous)
-        return 0 if offset == float("-inf") else int(offset + local * 1000)
+        """Return the time at Redis when it is ``local`` here, in ms; ASK when that is not known."""
+        if local - self._since > 2 * self.STRETCH:
+            return self.ASK
+        return int(max(self._offset, self._previous) + local * 1000)
 
     def forget(self) -> None:
         """Start anew: another Redis may answer now."""
-        self._offset = self._previous = float("-inf")
-        self._heard = 0
+        self._offset = self._previous = self._since = float("-inf")
 
 
 class _Attempt(NamedTuple):
     call: Call
     done: Done
     started: float
+    deadline: float
     args: tuple[bytes, ...]
     second: bool
 
@@ -85,11 +93,12 @@ class RedisStore:
         self._script = Script()
         self._seed = token_hex(16).encode()
         self._clock, self._timeout = clock, timeout / 1000
-        self._watch = watch
+        self._watch, self._said_up = watch, cast("bool | None", None)
         self._redis_clock = RedisClock()
         self._loop = asyncio.get_running_loop()
         connect, commands = _connection(server)
-        greeting = Greeting((*commands, ("SCRIPT", "LOAD", self._script.text), ("TIME",)), self._greeted)
+        # TIME first: to a client that did not log in, Redis calls a script of this size a protocol error.
+        greeting = Greeting((*commands, ("TIME",), ("SCRIPT", "LOAD", self._script.text)), self._greeted)
         self._link = Link(connect, greeting, self._timeout, self._state_changed)
 
     @property
@@ -99,7 +108,8 @@ class RedisStore:
 
     def submit(self, call: Call, done: Done) -> None:
         """Send a call; ``done`` gets the Outcome, or a StoreError after at most the timeout."""
-        self._submit(call, done, monotonic(), second=False)
+        # Deadlines are in the time of the loop, which lags while callbacks run; what is measured is not.
+        self._submit(call, done, monotonic(), self._loop.time() + self._timeout, second=False)
 
     async def ask(self, call: Call) -> Outcome:
         """Return the Outcome of a call that nobody waits for in Postfix.
@@ -143,14 +153,17 @@ class RedisStore:
         """Close the link; calls under way get StoreUnavailable."""
         await self._link.close()
 
-    def _submit(self, call: Call, done: Done, started: float, *, second: bool) -> None:
+    def _submit(self, call: Call, done: Done, started: float, deadline: float, *, second: bool) -> None:
         explicit = self._clock.store_now()
-        undoes = call.op in {Op.GIVE_BACK, Op.PEEK}
-        not_after = 0 if explicit or undoes else self._redis_clock.deadline(started + self._timeout)
-        attempt = _Attempt(call, done, started, encode(call, explicit, not_after, self._seed), second)
-        repeatable = undoes or bool(call.record and call.record.instance)
-        args = (b"EVALSHA", self._script.sha, *attempt.args)
-        self._link.submit(call.op.value, args, partial(self._heard, attempt), repeatable=repeatable)
+        not_after = 0 if explicit or call.op in _UNDATED else self._redis_clock.deadline(deadline)
+        args = encode(call, explicit, not_after, self._seed)
+        self._send(_Attempt(call, done, started, deadline, args, second), b"EVALSHA", self._script.sha)
+
+    def _send(self, attempt: _Attempt, command: bytes, script: bytes) -> None:
+        call = attempt.call
+        repeatable = call.op in _UNDATED or bool(call.record and call.record.instance)
+        words, heard = (command, script, *attempt.args), partial(self._heard, attempt)
+        self._link.submit(call.op.value, words, heard, repeatable=repeatable, deadline=attempt.deadline)
 
     def _heard(self, attempt: _Attempt, reply: Any) -> None:  # noqa: ANN401  # as many types as Redis has replies
         if isinstance(reply, StoreError):
@@ -163,33 +176,34 @@ class RedisStore:
         if not self._clock.store_now():
             self._redis_clock.heard(int(reply[1]), now)
         if reply[0] == LATE:
-            self._late(attempt, now)
+            self._late(attempt)
             return
         self._watch.answered(now - attempt.started)
         attempt.done(decode(attempt.call, reply))
 
-    def _late(self, attempt: _Attempt, now: float) -> None:
+    def _late(self, attempt: _Attempt) -> None:
         """Try once more: nothing was charged, and the reply has said what time it is at Redis."""
-        if attempt.second or now >= attempt.started + self._timeout:
+        if attempt.second or self._loop.time() >= attempt.deadline:
             attempt.done(StoreUnavailable(attempt.call.op.value, "Redis ran the call after its deadline"))
         else:
-            self._submit(attempt.call, attempt.done, attempt.started, second=True)
+            self._submit(attempt.call, attempt.done, attempt.started, attempt.deadline, second=True)
 
     def _refused(self, attempt: _Attempt, error: Exception) -> None:
-        op = attempt.call.op.value
-        if str(error).startswith("NOSCRIPT") and not attempt.second:
-            heard = partial(self._heard, attempt._replace(second=True))
-            self._link.submit(op, (b"EVAL", self._script.text, *attempt.args), heard, repeatable=True)
-            return
-        attempt.done(StoreUnavailable(op, str(error)))
+        if str(error).startswith("NOSCRIPT"):
+            self._send(attempt, b"EVAL", self._script.text)
+        else:
+            attempt.done(StoreUnavailable(attempt.call.op.value, str(error)))
 
     def _greeted(self, replies: list[Any]) -> None:
-        seconds, micros = replies[-1]
+        seconds, micros = replies[-2]
         self._redis_clock.forget()
         self._redis_clock.heard(int(seconds) * 1000 + int(micros) // 1000, monotonic())
 
     def _state_changed(self, state: State) -> None:
-        self._watch.up(state is State.UP)
+        up = state is State.UP
+        if up is not self._said_up:
+            self._said_up = up
+            self._watch.up(up)
 
 
 def read_password(password_file: str) -> str:
