@@ -71,7 +71,7 @@ class Model:
         if message and message.fingerprint == record.fingerprint and (again := self._repeated(call, message, now)):
             return again
         outcome = self._charged(call, message, now) if call.op is Op.CHARGE else self._settled(call, message, now)
-        if instance in self._messages or outcome.admitted and instance:
+        if instance in self._messages or (outcome.admitted and instance):
             kept = self._messages.setdefault(instance, Message())
             kept.fingerprint, kept.answer = record.fingerprint, outcome
         return outcome

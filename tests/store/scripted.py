@@ -87,7 +87,7 @@ class Customer:
         """Return what the counter of a charge holds."""
         return self.peek(charge, now=now).usages[0].used
 
-    def keys(self) -> set[str]:
+    def names(self) -> set[str]:
         """Return the names of this account's keys, without what they have in common."""
         start = f"policyd:1:{{{self.name}}}:"
         return {key.decode().removeprefix(start) for key in self.scripted.client.scan_iter(f"{start}*", count=10_000)}
