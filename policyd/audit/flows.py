@@ -141,7 +141,6 @@ pickup    unix  n       -       {chroot}       60      1       pickup
 {_TRANSPORT} unix -   -       {chroot}       -       5       smtp
   -o soft_bounce=yes
   -o smtp_bind_address=127.0.0.1
-  -o smtp_send_xforward_command=yes
   -o smtp_tls_security_level=none
   -o smtp_sasl_auth_enable=no
   -o smtp_generic_maps=
@@ -149,7 +148,6 @@ pickup    unix  n       -       {chroot}       60      1       pickup
 {_PICKUP_PORT} inet n  -       {chroot}       -       -       smtpd
   -o syslog_name=postfix/pickup
   -o mynetworks=127.0.0.0/8
-  -o smtpd_authorized_xforward_hosts=127.0.0.0/8
   -o smtpd_client_restrictions=permit_mynetworks,reject
   -o smtpd_helo_restrictions=
   -o smtpd_sender_restrictions=

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvloop
 
-from policyd.app import run
 from policyd.cli.client import AdminClient
 from policyd.cli.output import ADMIN, CONFIG, PROBLEM, AdminOption, ConfigOption, JsonOption, print_json, reported
 from policyd.conf.load import load
@@ -36,6 +34,11 @@ def serve(
 
     For example: policyd serve --config config/try.yaml
     """
+    # Only here, so that no other command waits half a second for the imports of a server.
+    import uvloop  # noqa: PLC0415
+
+    from policyd.app import run  # noqa: PLC0415
+
     # Until the daemon can reload, a SIGHUP would end it; ``run`` takes the blocked one.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     setup_logging(sys.stderr)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policyd.audit.tokens import SEPARATORS, format_entry, join, milliseconds, parse_entry, split
+from tests.support.programs import require
 
 SMTPD = "/usr/lib/postfix/sbin/smtpd"
 
@@ -124,6 +125,7 @@ def test_the_flaw_of_an_entry_is_named(entry: str) -> None:
 @pytest.mark.e2e
 def test_smtpd_dies_of_exactly_these_entries(tmp_path: Path) -> None:
     """A real smtpd greets nobody with an entry that has a flaw, and everybody with one that has none."""
+    require("postfix", root=True)
     (tmp_path / "queue").mkdir()
     (tmp_path / "main.cf").write_text(
         f"compatibility_level = 3.6\nqueue_directory = {tmp_path}/queue\ndata_directory = {tmp_path}\n"
