@@ -65,6 +65,7 @@ class App:
         self.config = ConfigInForce(config, path, state_directory, self.metrics, self.notifier)
         self._listeners: list[Listener] = []
         self._running = AsyncExitStack()
+        self._store_answers: bool | None = None
 
     async def start(self) -> None:
         """Open the store and the listeners, and say that the daemon is ready.
@@ -112,17 +113,32 @@ class App:
             await embedded.start()
             self._running.push_async_callback(embedded.stop)
             settings = replace(settings, url=f"unix://{embedded.socket}", password_file="")
-        watch = Watch(self.metrics.store_answered, self.metrics.store_up)
+        watch = Watch(self.metrics.store_answered, self._store_changed)
         try:
             server = Server(settings.url, read_password(settings.password_file))
             self.store = RedisStore(server, settings.timeout, self._clock, watch)
         except (OSError, ValueError) as error:
             cure = "correct store.url and store.password_file, and let policyd's user read the files that they name"
             raise StoreUnavailable("start", f"{settings.url} cannot be used: {error} ({cure})") from error
-        self._running.push_async_callback(self.store.close)
+        self._running.push_async_callback(self._close_store)
         self.index = Index(self.store)
         keeping = asyncio.create_task(self._keep_index())
         self._running.push_async_callback(self._end_index, keeping)
+
+    async def _close_store(self) -> None:
+        self._store_answers = False  # which is no news then
+        await self.store.close()
+
+    def _store_changed(self, up: bool) -> None:
+        self.metrics.store_up(up)
+        if up is self._store_answers:
+            return
+        self._store_answers = up
+        if up:
+            _log.info("the store answers")
+        else:
+            when_down = self.config.now.store.when_down
+            _log.error("the store does not answer; store.when_down: %s decides until it does", when_down)
 
     def _open_listeners(self, listen: Listen, passed: Sequence[socket.socket]) -> None:
         self._listeners = open_listeners(_wanted(listen), passed)

@@ -56,7 +56,7 @@ def test_what_is_answered(paused: Process, when_down: str) -> None:
 
 def test_readiness(paused: Process, redis_server: RedisServer, when_down: str) -> None:
     """/readyz and store_up tell of an outage that no mail has met, and of its end; when_down accept is ready."""
-    until(lambda: paused.metric("policyd_store_up") == 0, "the outage shows")
+    until(lambda: paused.said("cannot reach Redis"), "the link has given up")
     during = paused.page("/readyz")
     redis_server.resume()
     until(lambda: paused.metric("policyd_store_up") == 1, "its end shows")
@@ -70,6 +70,9 @@ def test_readiness(paused: Process, redis_server: RedisServer, when_down: str) -
     )
     assert ready(paused)
     assert paused.page("/livez") == (200, "ok\n")
+    said = [line["msg"] for line in paused.lines(logger="policyd") if line["msg"].startswith("the store")]
+    outage = f"the store does not answer; store.when_down: {when_down} decides until it does"
+    assert said == ["the store answers", outage, "the store answers"]
 
 
 def test_nothing_is_charged_late(paused: Process, redis_server: RedisServer) -> None:
