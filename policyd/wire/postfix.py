@@ -93,6 +93,8 @@ class PolicyConnection:
         """
         if self._why:
             raise ProtocolError(self._why)
+        if not self._buffer:
+            return None
         end = self._buffer.find(b"\n\n", self._seen)
         if end < 0:
             self._check_unfinished()
