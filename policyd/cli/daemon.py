@@ -34,13 +34,13 @@ def serve(
 
     For example: policyd serve --config config/try.yaml
     """
+    # Until the daemon can reload, a SIGHUP would end it; ``run`` takes the blocked one.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     # Only here, so that no other command waits half a second for the imports of a server.
     import uvloop  # noqa: PLC0415
 
     from policyd.app import run  # noqa: PLC0415
 
-    # Until the daemon can reload, a SIGHUP would end it; ``run`` takes the blocked one.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     setup_logging(sys.stderr)
     with reported():
         loaded = load(config, state_directory or None)
