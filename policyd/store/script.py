@@ -8,6 +8,7 @@ from functools import lru_cache
 from hashlib import sha1
 from importlib.resources import files
 from struct import Struct
+from typing import cast
 
 from policyd.model import Charge, CounterType, Episode, Outcome, Usage
 from policyd.store import keys
@@ -76,7 +77,7 @@ def decode(call: Call, reply: Sequence[int | bytes]) -> Outcome:
     code = int(reply[0])
     count = 0 if call.op is Op.GIVE_BACK else len(call.charges)
     end = 2 + 2 * count
-    numbers = [int(word) for word in reply[:end]]
+    numbers = cast("list[int]", reply[:end])
     usages = [Usage(used, most, 0, None) for used, most in zip(numbers[2::2], numbers[3::2], strict=True)]
     for at in range(end, len(reply), 4):
         number, fits_at, ref, started = reply[at : at + 4]
