@@ -100,3 +100,13 @@ def test_receipts_of_the_old_type_are_not_lost(customer: Customer, type_: Counte
     assert customer.used(after) == 1
     customer.settle(after, of=record("m1", state="END-OF-MESSAGE", recipients=3))
     assert customer.used(after) == 3
+
+
+@pytest.mark.parametrize(("first", "second"), [(400, 100), (100, 400)])
+def test_a_message_charged_under_both_types(customer: Customer, first: int, second: int) -> None:
+    """Given back is what the counter of now can still tell from the rest: the units charged on it."""
+    customer.charge(charge(first, cost=10), of=record("m1", "a@x.test"))
+    last = record("m1", "b@x.test")
+    customer.charge(charge(second, cost=3), of=last, now=NOON + MINUTE)
+    customer.give_back(last, now=NOON + MINUTE)
+    assert customer.used(charge(second), now=NOON + MINUTE) == 10

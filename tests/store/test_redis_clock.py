@@ -32,6 +32,14 @@ def test_the_fastest_reply_counts() -> None:
     assert clock.deadline(12.0) == EPOCH + 2000
 
 
+def test_the_fastest_reply_counts_for_another_stretch() -> None:
+    """A stretch that begins with a slow answer still has the best of the one before."""
+    clock = RedisClock()
+    clock.heard(EPOCH, 0.0)
+    clock.heard(EPOCH + 61_000, 61.3)
+    assert clock.deadline(62.0) == EPOCH + 62_000
+
+
 def test_a_clock_that_was_stepped_back_is_believed_after_two_stretches() -> None:
     """An hour back: for two minutes deadlines lie an hour too late, then they are right."""
     clock = RedisClock()

@@ -104,10 +104,10 @@ def test_a_limit_that_skips_a_recipient_is_settled_without_him(customer: Custome
     every, remote = charge(limit="all"), charge(limit="remote")
     rcpt(customer, every, remote, recipients=("a@x.test",))
     hosted = remote._replace(cost=0, skipped=True)
-    customer.charge(every, hosted, of=record("m1", "bob@here.test"))
-    customer.charge(every, hosted, of=record("m1", "bob@here.test"))
-    customer.settle(every, remote, of=end(3))
-    assert (customer.used(every), customer.used(remote)) == (3, 2)
+    for name in ("bob@here.test", "al@here.test", "al@here.test"):
+        customer.charge(every, hosted, of=record("m1", name))
+    customer.settle(every, remote, of=end(4))
+    assert (customer.used(every), customer.used(remote)) == (4, 2)
 
 
 def test_a_limit_that_looked_at_nobody_stays_out(customer: Customer) -> None:
@@ -134,6 +134,15 @@ def test_messages_and_bytes_are_charged_once(customer: Customer) -> None:
     assert (customer.used(messages), customer.used(size)) == (1, 4000)
     customer.settle(messages, size._replace(cost=4321), of=end(3))
     assert (customer.used(messages), customer.used(size)) == (1, 4321)
+
+
+def test_a_message_is_charged_once_for_the_first_recipient_that_counts(customer: Customer) -> None:
+    """A limit on messages that did not look at the first recipient looks at the second, and at no other."""
+    messages = charge(limit="messages", once=True)
+    customer.charge(charge(), messages._replace(cost=0, skipped=True), of=record("m1", "bob@here.test"))
+    assert customer.used(messages) == 0
+    rcpt(customer, charge(), messages)
+    assert customer.used(messages) == 1
 
 
 def test_a_message_that_proves_smaller_gives_bytes_back(customer: Customer) -> None:
