@@ -62,10 +62,10 @@ class AdminRoutes:
         if not (top.isascii() and top.isdecimal() and 1 <= int(top) <= _MOST):
             raise RequestError(HTTPStatus.BAD_REQUEST, f"top={top} is no number from 1 to {_MOST}")
         try:
-            if query.get("subject"):
+            if query.get("would_refuse"):
+                gauges = await self._status.would_refuse(config, self._clock.now(), query.get("subject", ""))
+            elif query.get("subject"):
                 gauges = await self._status.of(config, query["subject"])
-            elif query.get("would_refuse"):
-                gauges = await self._status.would_refuse(config, self._clock.now())
             else:
                 gauges = await self._status.fullest(config, int(top))
         except UnknownSubjectError as error:

@@ -183,7 +183,7 @@ class App:
             await asyncio.sleep(_FLUSH)
             try:
                 with suppress(StoreError):
-                    await self.store.command("PING")
+                    await self.store.probe()
                 await self.index.flush()
             except Exception:  # noqa: BLE001  # a bug there must not end the index
                 _log.exception("the index could not be written")
@@ -249,7 +249,9 @@ async def run(config: Config, path: Path, state_directory: str) -> None:
     gc.collect()
     gc.freeze()
     await ending.wait()
+    _log.info("ending: what was asked is answered first")
     await app.stop()
+    _log.info("ended")
 
 
 def _address(listener: Listener) -> str:

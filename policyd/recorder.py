@@ -134,6 +134,8 @@ class DecisionRecorder:
             "queue_id": request.queue_id,
             "sasl": request.sasl_username,
             "client": request.client_address,
+            "sender": request.sender,
+            "recipient": request.recipient,
             "resumes": _resumes(usage) if usage is not None else "",
             "ref": episode.ref if episode is not None else "",
             "ms": round(seconds * 1000, 2),

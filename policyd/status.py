@@ -53,25 +53,30 @@ class Status:
         await self._index.forget(empty)
         return sorted((g for g in gauges if g.used), key=_fullness, reverse=True)[:count]
 
-    async def would_refuse(self, config: Config, now: int) -> list[Gauge]:
-        """Return who would have been refused in the last week but for mode observe. Raises StoreError."""
+    async def would_refuse(self, config: Config, now: int, subject: str = "") -> list[Gauge]:
+        """Return who would have been refused in the last week but for mode observe, of all or of one subject.
+
+        Raises UnknownSubjectError, StoreError.
+        """
         found = dict(await self._index.would_refuse(now - _WEEK))
+        if subject:
+            account, name = _account(config, subject)
+            found = {one: at for one, at in found.items() if one.account == account and name in {"", one.subject}}
         gauges = await self._gauges(config, list(found))
         when = {tuple(entry): moment(at) for entry, at in found.items()}
         return [replace(gauge, would_refuse=when[gauge.account, gauge.limit, gauge.subject]) for gauge in gauges]
 
     async def of(self, config: Config, subject: str) -> list[Gauge]:
-        """Return the gauges of a domain, a login or ``(unlisted)``.
+        """Return the gauges of a domain, of a login with those of its domain, or of ``(unlisted)``.
 
         Raises UnknownSubjectError when it belongs to no account, StoreError.
         """
         account, name = _account(config, subject)
         limits = _terms(config, account).limits
-        if name:
-            pers = {Per.USER, Per.SENDER}
-            entries = [Entry(account, limit.name, name) for limit in limits if limit.per in pers]
-            return await self._gauges(config, entries)
         entries = [Entry(account, limit.name, account) for limit in limits if limit.per is Per.DOMAIN]
+        if name:
+            own = [Entry(account, limit.name, name) for limit in limits if limit.per in {Per.USER, Per.SENDER}]
+            return await self._gauges(config, own + entries)
         seen = await self._index.fullest()
         entries += [entry for entry in seen if entry.account == account and entry not in entries]
         return await self._gauges(config, entries)

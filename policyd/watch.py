@@ -34,7 +34,10 @@ class FileWatch:
         """Look for ever."""
         while True:
             await asyncio.sleep(EVERY)
-            await self.look()
+            try:
+                await self.look()
+            except Exception:  # noqa: BLE001  # a bug there must not end the watch
+                _log.exception("the map files could not be looked at")
 
     async def look(self) -> None:
         """Reload when a map has changed since it was read, and nothing else has."""

@@ -32,11 +32,11 @@ def audit(config: Config, postfix: PostfixView) -> list[Finding]:
 
 
 def render(findings: Iterable[Finding]) -> list[str]:
-    """Return lines for a terminal. What follows ``  write: `` is to be written as it stands there."""
+    """Return lines for a terminal. The lines below ``write:`` are to be pasted as they stand there."""
     lines: list[str] = []
     for finding in findings:
         lines.append(f"{finding.severity}: {finding.where}: {finding.problem}")
-        lines += [f"  write: {line}" for line in finding.write.splitlines()]
+        lines += ["write:", *finding.write.splitlines(), ""]
     return lines
 
 

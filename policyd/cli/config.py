@@ -1,5 +1,6 @@
 """``policyd config``: check, show and compare configurations, without a daemon."""
 
+import os
 from dataclasses import asdict
 from typing import Annotated
 
@@ -40,6 +41,9 @@ def check(
     policyd config check --config new.yaml --postfix
     """
     findings: list[Finding] = []
+    if postfix_directory:
+        # What accounts.hosted asks of Postfix is of the same instance (postconf(1)).
+        os.environ["MAIL_CONFIG"] = postfix_directory
     try:
         loaded = load(config)
     except ConfigError as error:
@@ -66,6 +70,8 @@ def _print_check(path: str, config: Config, issues: list[str], findings: list[Fi
     if not issues:
         limits = f"{len(config.limits)} limits in {len(config.plans)} plans for {len(config.accounts.plans)} domains"
         print(f"{path}: no mistakes; {limits}, mode {config.mode}")
+    if not config.accounts.plans:
+        print("note: no domain is hosted: name customers in accounts.domains or accounts.hosted")
 
 
 @app.command("show")

@@ -4,7 +4,8 @@ import os
 import socket
 import sys
 import time
-from typing import Annotated
+from difflib import get_close_matches
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -13,6 +14,20 @@ from policyd.cli.output import ADMIN, USAGE, AdminOption, JsonOption, print_json
 from policyd.errors import DaemonError
 
 _TIMEOUT = 60.0
+_MEMBERS = "its socket is for root and the members of the group postfix"
+
+ATTRIBUTES = frozenset(
+    {
+        *("request", "protocol_state", "protocol_name", "instance", "queue_id", "policy_context", "stress"),
+        *("client_address", "client_name", "client_port", "reverse_client_name", "helo_name"),
+        *("server_address", "server_port", "mail_version", "compatibility_level"),
+        *("sender", "recipient", "recipient_count", "size", "etrn_domain"),
+        *("sasl_method", "sasl_username", "sasl_sender"),
+        *("ccert_subject", "ccert_issuer", "ccert_fingerprint", "ccert_pubkey_fingerprint"),
+        *("encryption_protocol", "encryption_cipher", "encryption_keysize", "tls_sni"),
+    }
+)
+"""The attributes of a request (SMTPD_POLICY_README of Postfix 3.12)."""
 
 
 def query(
@@ -63,14 +78,23 @@ def _request(attributes: list[str]) -> dict[str, str]:
         "instance": f"query.{os.getpid()}.{time.time_ns()}",
         "size": "0",
     }
+    if not attributes:
+        _usage("nothing is asked", "write attributes, as sasl_username=alice@example.org recipient=bob@example.net")
     for attribute in attributes:
         name, equals, value = attribute.partition("=")
         if not equals or not name or "\n" in attribute:
-            cure = "write name=value, as recipient=bob@example.net"
-            print(f"policyd: {attribute!r} is no attribute ({cure})", file=sys.stderr)
-            raise typer.Exit(USAGE)
+            _usage(f"{attribute!r} is no attribute", "write name=value, as recipient=bob@example.net")
+        if name not in ATTRIBUTES:
+            near = get_close_matches(name, ATTRIBUTES, 1)
+            cure = f"did you mean {near[0]}?" if near else "see policyd query --help"
+            _usage(f"Postfix has no attribute {name!r}", cure)
         request[name] = value
     return request
+
+
+def _usage(problem: str, cure: str) -> NoReturn:
+    print(f"policyd: {problem} ({cure})", file=sys.stderr)
+    raise typer.Exit(USAGE)
 
 
 def _ask(address: str, request: dict[str, str]) -> str:
@@ -84,9 +108,11 @@ def _ask(address: str, request: dict[str, str]) -> str:
                 if not data:
                     raise DaemonError(f"{address} closed the connection without an answer (see the daemon's log)")
                 answer += data
-    except (OSError, ValueError) as error:
+    except PermissionError as error:
+        raise DaemonError(f"no answer from {address}: permission denied ({_MEMBERS})") from error
+    except OSError as error:
         cure = "is policyd running? name its listener with --to"
-        raise DaemonError(f"no answer from {address}: {error} ({cure})") from error
+        raise DaemonError(f"no answer from {address}: {error.strerror or error} ({cure})") from error
     return answer.decode("ascii", "replace").removeprefix("action=").rstrip("\n")
 
 
@@ -101,4 +127,6 @@ def _connected(address: str) -> socket.socket:
             raise
         return connection
     host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        _usage(f"{address!r} is no address", "write unix:/path or host:port")
     return socket.create_connection((host.strip("[]"), int(port)), timeout=_TIMEOUT)

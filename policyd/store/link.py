@@ -198,10 +198,11 @@ class Link(asyncio.Protocol):
         if self._transport is not None:
             transport, self._transport = self._transport, None
             transport.abort()
+        why = str(error) or "no answer in time"
         if first:
-            self._log.error("cannot reach Redis: %s; trying again until it answers", error or "no answer")
+            self._log.error("cannot reach Redis: %s; trying again until it answers", why)
         self._enter(State.DOWN)
-        self._fail_all(f"no connection: {error or 'no answer'}")
+        self._fail_all(f"no connection: {why}")
 
     # deadlines
 

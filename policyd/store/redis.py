@@ -4,6 +4,7 @@ redis-py reads the URL; host, TLS and login of redis://, rediss:// and unix:// a
 """
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Callable
 from functools import partial
@@ -20,11 +21,16 @@ from policyd.clock import Clock
 from policyd.errors import StoreError, StoreUnavailable
 from policyd.model import Outcome
 from policyd.store.base import Call, Done, Op
+from policyd.store.keys import PREFIX
 from policyd.store.link import Args, Connect, Greeting, Link, State
 from policyd.store.script import LATE, Script, decode, encode
 
 _UNDATED = frozenset({Op.GIVE_BACK, Op.PEEK})
 """Operations that charge nothing: never too late, and harmless when they run twice."""
+
+
+_PROBE = PREFIX + b"index:probe"
+_log = logging.getLogger("policyd.store")
 
 
 class RedisClock:
@@ -94,6 +100,7 @@ class RedisStore:
         self._seed = token_hex(16).encode()
         self._clock, self._timeout = clock, timeout / 1000
         self._watch, self._said_up = watch, cast("bool | None", None)
+        self._refusal = ""
         self._redis_clock = RedisClock()
         self._loop = asyncio.get_running_loop()
         connect, commands = _connection(server)
@@ -103,8 +110,8 @@ class RedisStore:
 
     @property
     def up(self) -> bool:
-        """Whether Redis answered last time it was asked."""
-        return self._link.state is State.UP
+        """Whether Redis answered last time it was asked, and takes what is written."""
+        return self._link.state is State.UP and not self._refusal
 
     def submit(self, call: Call, done: Done) -> None:
         """Send a call; ``done`` gets the Outcome, or a StoreError after at most the timeout."""
@@ -149,6 +156,16 @@ class RedisStore:
             raise StoreUnavailable("command", str(reply))
         return reply
 
+    async def probe(self) -> None:
+        """Find out whether Redis answers and takes what is written. Raises StoreError when it does not."""
+        try:
+            await self.command("SET", _PROBE, b"", "PX", 60_000)
+        except StoreUnavailable as error:
+            if self._link.state is State.UP:
+                self._note_refusal(str(error))
+            raise
+        self._note_refusal("")
+
     async def close(self) -> None:
         """Close the link; calls under way get StoreUnavailable."""
         await self._link.close()
@@ -192,7 +209,15 @@ class RedisStore:
         if str(error).startswith("NOSCRIPT"):
             self._send(attempt, b"EVAL", self._script.text)
         else:
+            self._note_refusal(str(error))
             attempt.done(StoreUnavailable(attempt.call.op.value, str(error)))
+
+    def _note_refusal(self, why: str) -> None:
+        """Note that Redis is there and refuses to count (disk full, read-only, out of memory), "" when it does not."""
+        if why and not self._refusal:
+            _log.error("Redis refuses to count: %s", why)
+        self._refusal = why
+        self._state_changed(self._link.state)
 
     def _greeted(self, replies: list[Any]) -> None:
         seconds, micros = replies[-2]
@@ -200,7 +225,7 @@ class RedisStore:
         self._redis_clock.heard(int(seconds) * 1000 + int(micros) // 1000, monotonic())
 
     def _state_changed(self, state: State) -> None:
-        up = state is State.UP
+        up = state is State.UP and not self._refusal
         if up is not self._said_up:
             self._said_up = up
             self._watch.up(up)

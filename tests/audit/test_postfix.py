@@ -72,7 +72,7 @@ def test_the_systems_own_postfix_is_the_default(lab: Lab, monkeypatch: pytest.Mo
 
 
 def test_findings_are_shown_with_what_to_write() -> None:
-    """A line for the finding, and a line for each line to write, which keeps its blanks."""
+    """A line for the finding, then the lines to write, which can be pasted."""
     findings = [
         Finding(Severity.ERROR, "submission (587)", "policyd is not asked", "# master.cf, below x\n  -o a=b"),
         Finding(Severity.NOTE, "listen.postfix", "it is so", "# policyd.yaml"),
@@ -80,8 +80,12 @@ def test_findings_are_shown_with_what_to_write() -> None:
 
     assert render(findings) == [
         "error: submission (587): policyd is not asked",
-        "  write: # master.cf, below x",
-        "  write:   -o a=b",
+        "write:",
+        "# master.cf, below x",
+        "  -o a=b",
+        "",
         "note: listen.postfix: it is so",
-        "  write: # policyd.yaml",
+        "write:",
+        "# policyd.yaml",
+        "",
     ]
