@@ -102,10 +102,11 @@ def test_redis_that_stalls_before_the_first_answer(server: RedisServer) -> None:
     async def main() -> None:
         server.pause()
         async with opened(server.url, within=SHORT) as box:
-            assert await timed_out([box.submit(), box.submit()])
+            assert await timed_out([box.submit(), box.submit(op=Op.PEEK)])
             server.resume()
             await box.until(up=True)
             assert await box.used() == 0
+            assert calls_of_the_script(server) == 1
             assert (await box.submit()).admitted
 
     run(main())
