@@ -13,7 +13,9 @@ from tests.support.wait import until
 
 ALICE = {"sasl_username": "alice@a.test", "sender": "alice@a.test"}
 INBOUND = {"client_address": "192.0.2.9", "sasl_username": "", "sender": "x@remote.test", "recipient": "alice@a.test"}
-NAMES = ["action", "limit", "used", "account", "sure", "traffic", "queue_id", "sasl", "client", "resumes", "ref", "ms"]
+NAMES = (
+    ["action", "limit", "used", "account", "sure", "traffic", "queue_id", "sasl", "client", "sender", "recipient", "resumes", "ref", "ms"]
+)  # fmt: skip
 
 
 def mail(asker: Asker, recipients: int, **attributes: str) -> list[str]:
@@ -58,7 +60,7 @@ def test_a_refusal(daemon: Process) -> None:
     assert line | {"resumes": "", "ref": "", "ms": ""} == {
         **dict.fromkeys(NAMES, ""), "action": "reject", "limit": "domain-hourly", "used": "3/3", "account": "a.test",
         "sure": "verified", "traffic": "user", "queue_id": "6C47A216073", "sasl": "alice@a.test",
-        "client": "192.0.2.17",
+        "client": "192.0.2.17", "sender": "alice@a.test", "recipient": "r3@remote.test",
     }  # fmt: skip
 
 

@@ -54,6 +54,18 @@ def test_what_is_answered(paused: Process, when_down: str) -> None:
     assert all(re.match("store charge: (no answer within 100 ms|the link)", line["store"]) for line in lines)
 
 
+def test_a_redis_that_refuses_to_write(start: Start, redis_server: RedisServer) -> None:
+    """A Redis that answers and cannot write (full disk or memory, read-only) is down, until it writes again."""
+    daemon = start(redis_server.url, limits={"domain-hourly": rate(3)})
+    redis_server.client().config_set("maxmemory", "1")
+    until(lambda: daemon.metric("policyd_store_up") == 0, "the metric says so without any mail")
+    redis_server.client().config_set("maxmemory", "0")
+    until(lambda: daemon.metric("policyd_store_up") == 1, "it goes on by itself")
+
+    assert daemon.said("Redis refuses to count: store command: OOM")
+    assert daemon.said("the store does not answer")
+
+
 def test_readiness(paused: Process, redis_server: RedisServer, when_down: str) -> None:
     """/readyz and store_up tell of an outage that no mail has met, and of its end; when_down accept is ready."""
     until(lambda: paused.said("cannot reach Redis"), "the link has given up")

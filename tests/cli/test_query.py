@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Serve, Site
 from tests.support.command import policyd
 
@@ -65,6 +67,24 @@ def test_a_request_that_is_none(site: Site) -> None:
 
     assert (code, output) == (75, "")
     assert errors.endswith("closed the connection without an answer (see the daemon's log)\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "nothing is asked (write attributes,"),
+        (["recpient=a@b.example"], "Postfix has no attribute 'recpient' (did you mean recipient?)"),
+        (["recipient"], "'recipient' is no attribute (write name=value,"),
+        (["recipient=a@b.example", "--to", "nonsense"], "'nonsense' is no address (write unix:/path or host:port)"),
+    ],
+    ids=["nothing", "typo", "no value", "no address"],
+)
+def test_a_usage_that_is_none(words: list[str], said: str) -> None:
+    """A mistyped question is never answered as if nothing were limited."""
+    done = policyd("query", *words, POLICYD_ADMIN="/nowhere")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"policyd: {said}")
 
 
 def test_no_daemon(tmp_path: Path) -> None:

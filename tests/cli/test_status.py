@@ -64,11 +64,12 @@ def test_a_domain(site: Site, subject: str) -> None:
 
 
 def test_a_login(site: Site) -> None:
-    """A login shows its own limits."""
+    """A login shows its own limits and, since they refuse it too, those of its domain."""
     site.send("alice@example.org", 1)
 
     assert rows(site.run("status", "Alice@Example.org")[1]) == [
-        ["alice@example.org", "user-hourly", "#####.....", "1/2", "in", "1h"]
+        ["alice@example.org", "user-hourly", "#####.....", "1/2", "in", "1h"],
+        ["example.org", "domain-hourly", "##........", "1/4", "in", "1h"],
     ]
 
 
@@ -89,9 +90,9 @@ def test_a_unix_user(serve: Serve, tmp_path: Path) -> None:
     site.send("carol", 1)
 
     assert rows(site.run("status", "carol")[1]) == [
-        ["carol@example.org", "user-hourly", "#####.....", "1/2", "in", "1h"]
+        ["carol@example.org", "user-hourly", "#####.....", "1/2", "in", "1h"],
+        ["example.org", "domain-hourly", "##........", "1/4", "in", "1h"],
     ]
-    assert rows(site.run("status", "example.org")[1])[0][3] == "1/4"
 
 
 def test_unknown(site: Site) -> None:
@@ -129,6 +130,16 @@ def test_would_refuse(serve: Serve) -> None:
     assert re.search(r"alice@example\.org +user-hourly +#{10} +3/2 in 1h +2026-05-28 20:26", output)
     assert output.splitlines()[0].rstrip().endswith("would refuse")
     assert "mode: observe - nothing is refused; write mode: enforce in policyd.yaml" in output
+
+
+def test_would_refuse_of_one(serve: Serve) -> None:
+    """With a subject --would-refuse shows the same rows, and only those of the subject."""
+    site = serve(mode="observe")
+    site.send("alice@example.org", 3)
+    until(lambda: "alice" in site.run("status", "--would-refuse")[1], "it is shown")
+
+    assert site.run("status", "--would-refuse", "example.org") == site.run("status", "--would-refuse")
+    assert site.run("status", "--would-refuse", "bob@example.org")[1] == "nothing would have been refused\n"
 
 
 def test_eighty_columns(site: Site) -> None:
