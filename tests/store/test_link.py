@@ -89,8 +89,8 @@ def test_states_are_told_in_order(redis_server: RedisServer) -> None:
     run(main())
 
 
-def test_a_late_answer_ends_a_stall(redis_server: RedisServer) -> None:
-    """When Redis goes on while somebody still waits, the connection is good again as it is."""
+def test_a_stall_and_its_end(redis_server: RedisServer) -> None:
+    """Once a command has timed out new ones fail at once, while others wait on; a late answer makes all good again."""
 
     async def main() -> None:
         states: list[State] = []
@@ -109,6 +109,10 @@ def test_a_late_answer_ends_a_stall(redis_server: RedisServer) -> None:
         link.submit("ping", ("PING",), first.set_result, repeatable=False)
         link.submit("ping", ("PING", "2"), second.set_result, repeatable=False, deadline=loop.time() + TIMEOUT / 1000)
         await stalled.wait()
+        at_once: list[object] = []
+        link.submit("ping", ("PING",), at_once.append, repeatable=True)
+        assert [str(error) for error in at_once] == ["store ping: the link to Redis is stalled"]
+        assert not second.done()
         redis_server.resume()
         assert await second == b"2"
         assert "no answer" in str(await first)
