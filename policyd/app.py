@@ -92,7 +92,7 @@ class App:
         # The store first: its lock keeps a second daemon from taking the first one's sockets.
         await self._open_store(config.store)
         self._open_listeners(config.listen, passed)
-        recorder = DecisionRecorder(self.metrics, self.lines, self.index)
+        recorder = self._recorder
         self.service = Service(config, self.store, recorder, self._clock)
         self.config.on_change(self.service.configure)
         await self._serve_http(config.listen)
@@ -122,6 +122,7 @@ class App:
             raise StoreUnavailable("start", f"{settings.url} cannot be used: {error} ({cure})") from error
         self._running.push_async_callback(self._close_store)
         self.index = Index(self.store)
+        self._recorder = DecisionRecorder(self.metrics, self.lines, self.index)
         keeping = asyncio.create_task(self._keep_index())
         self._running.push_async_callback(self._end_index, keeping)
 
@@ -184,6 +185,7 @@ class App:
             try:
                 with suppress(StoreError):
                     await self.store.probe()
+                await self._recorder.spread()
                 await self.index.flush()
             except Exception:  # noqa: BLE001  # a bug there must not end the index
                 _log.exception("the index could not be written")
@@ -191,6 +193,7 @@ class App:
     async def _end_index(self, keeping: asyncio.Task[None]) -> None:
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
+        await self._recorder.spread()
         await self.index.flush()
 
     async def _drain(self, server: PostfixServer[Conversation]) -> None:

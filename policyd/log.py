@@ -50,12 +50,16 @@ class DecisionLog:
     def __init__(self, stream: TextIO) -> None:
         self._writer = LineWriter(stream)
         self._lines: list[str] = []
+        self._templates: dict[tuple[str, ...], str] = {}
         self._scheduled = False
 
     def write(self, fields: Mapping[str, str | int | float]) -> None:
         """Add one line with these fields in this order. Never raises for what a value holds or a sink does."""
-        line = " ".join([f"{name}={value}" for name, value in fields.items()])
-        count = len(fields)
+        names, count = tuple(fields), len(fields)
+        template = self._templates.get(names)
+        if template is None:
+            template = self._templates[names] = " ".join(f"{name}=%s" for name in names)
+        line = template % tuple(fields.values())
         if not (
             len(line) <= LONGEST_WHOLE_LINE
             and line.isascii()

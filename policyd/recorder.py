@@ -4,19 +4,22 @@ All of it is in memory here; writing happens once per loop tick (log), once per 
 at a scrape (metrics).
 """
 
+import asyncio
 import logging
 from time import perf_counter
 
 from policyd.errors import StoreError
 from policyd.log import DecisionLog
 from policyd.metrics import Metrics
-from policyd.model import NEVER_FITS, Action, Outcome, Usage, Verdict
+from policyd.model import NEVER_FITS, Action, Charge, Outcome, Usage, Verdict
 from policyd.policy.decide import action_over, moment
 from policyd.service import Decision
 from policyd.settlement import Kind, OpenMessage
 from policyd.store.index import Entry, Index
 
 _SERVICE = "postfix"
+_AT_ONCE = 200
+_MOST_COUNTERS = 50_000
 _log = logging.getLogger("policyd.decide")
 
 Fields = dict[str, str | int | float]
@@ -27,6 +30,7 @@ class DecisionRecorder:
 
     def __init__(self, metrics: Metrics, log: DecisionLog, index: Index) -> None:
         self._metrics, self._lines, self._index = metrics, log, index
+        self._latest: dict[tuple[str, Charge], tuple[Usage, int]] = {}
 
     def decided(self, decision: Decision, verdict: Verdict, outcome: Outcome | None) -> None:
         """Count a verdict; log what was refused or would have been, and all with log.accepted."""
@@ -112,11 +116,23 @@ class DecisionRecorder:
         }  # fmt: skip
         self._index.episode(usage.episode.ref, story)
 
+    async def spread(self) -> None:
+        """Tell metrics and index of the counters that changed since the last time, without stalling the loop."""
+        latest, self._latest = self._latest, {}
+        for number, ((account, charge), (usage, now)) in enumerate(latest.items()):
+            ratio = usage.used / usage.max if usage.max else 1.0
+            self._index.used(Entry(account, charge.limit, charge.subject), ratio, now, charge.window)
+            self._metrics.usage(account, charge.limit, usage.used, usage.max, charge.window, charge.subject)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+
     def _note_usages(self, decision: Decision, outcome: Outcome) -> None:
-        for index, usage in enumerate(outcome.usages):
-            charge, entry = decision.plan.charges[index], _entry(decision, index)
-            self._index.used(entry, usage.used / usage.max if usage.max else 1.0, outcome.now, charge.window)
-            self._metrics.usage(entry.account, entry.limit, usage.used, usage.max, charge.window, charge.subject)
+        """Keep what each counter holds now; a busy one is told of once in a while, not with each request."""
+        if len(self._latest) >= _MOST_COUNTERS:
+            return
+        account, now = decision.plan.traffic.account, outcome.now
+        for charge, usage in zip(decision.plan.charges, outcome.usages, strict=True):
+            self._latest[account, charge] = (usage, now)
 
     def _write(  # noqa: PLR0917  # the parts of one log line
         self, decision: Decision, action: str, seconds: float, limit: str = "", usage: Usage | None = None,

@@ -172,7 +172,8 @@ class PostfixConnection(asyncio.Protocol, Generic[Conversation]):
             self.close()
             return
         self._transport.write(encode_reply(action_for(verdict)))
-        self._take()
+        if self._codec.buffered or self._last or not self._reading:
+            self._take()
 
     def _flow(self) -> None:
         """Read unless bytes wait that cannot be looked at yet; end when the last request is answered."""

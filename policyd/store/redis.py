@@ -183,11 +183,8 @@ class RedisStore:
         self._link.submit(call.op.value, words, heard, repeatable=repeatable, deadline=attempt.deadline)
 
     def _heard(self, attempt: _Attempt, reply: Any) -> None:  # noqa: ANN401  # as many types as Redis has replies
-        if isinstance(reply, StoreError):
-            attempt.done(reply)
-            return
-        if isinstance(reply, Exception):
-            self._refused(attempt, reply)
+        if not isinstance(reply, list):
+            self._failed(attempt, reply)
             return
         now = monotonic()
         if not self._clock.store_now():
@@ -205,8 +202,10 @@ class RedisStore:
         else:
             self._submit(attempt.call, attempt.done, attempt.started, attempt.deadline, second=True)
 
-    def _refused(self, attempt: _Attempt, error: Exception) -> None:
-        if str(error).startswith("NOSCRIPT"):
+    def _failed(self, attempt: _Attempt, error: Exception) -> None:
+        if isinstance(error, StoreError):
+            attempt.done(error)
+        elif str(error).startswith("NOSCRIPT"):
             self._send(attempt, b"EVAL", self._script.text)
         else:
             self._note_refusal(str(error))
