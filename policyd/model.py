@@ -15,7 +15,13 @@ NEVER_FITS = -1
 """``Usage.fits_at`` of a cost that is larger than the limit's max."""
 
 
-class TrafficKind(StrEnum):
+class Word(StrEnum):
+    """A closed set of words, hashed as the text that they are: Enum hashes by a call of Python code."""
+
+    __hash__ = str.__hash__
+
+
+class TrafficKind(Word):
     """What kind of sending a request is."""
 
     USER = "user"
@@ -25,7 +31,7 @@ class TrafficKind(StrEnum):
     INBOUND = "inbound"
 
 
-class Sure(StrEnum):
+class Sure(Word):
     """How sure the attribution is. NOBODY: no account is charged."""
 
     VERIFIED = "verified"
@@ -33,7 +39,7 @@ class Sure(StrEnum):
     NOBODY = "nobody"
 
 
-class Action(StrEnum):
+class Action(Word):
     """What a verdict does. The values are the words of ``over:``, of logs and of metric labels."""
 
     ACCEPT = "accept"
@@ -42,14 +48,14 @@ class Action(StrEnum):
     QUARANTINE = "quarantine"
 
 
-class Mode(StrEnum):
+class Mode(Word):
     """``observe`` evaluates, counts and logs, and refuses nothing."""
 
     ENFORCE = "enforce"
     OBSERVE = "observe"
 
 
-class Counts(StrEnum):
+class Counts(Word):
     """What a rate limit counts."""
 
     RECIPIENTS = "recipients"
@@ -57,7 +63,7 @@ class Counts(StrEnum):
     BYTES = "bytes"
 
 
-class Per(StrEnum):
+class Per(Word):
     """What a limit counts for: one counter for each subject of this kind, within the account."""
 
     DOMAIN = "domain"
@@ -66,7 +72,7 @@ class Per(StrEnum):
     CLIENT = "client"
 
 
-class Recipients(StrEnum):
+class Recipients(Word):
     """Which recipients a limit looks at. REMOTE: those whose domain is not hosted here."""
 
     ALL = "all"
@@ -109,7 +115,7 @@ class Traffic(NamedTuple):
     sender: str
 
 
-class CounterType(StrEnum):
+class CounterType(Word):
     """The counter types of the store; each is one file in ``store/lua``."""
 
     RING = "ring"

@@ -173,5 +173,7 @@ def _resumes(usage: Usage) -> str:
 
 def _fullest(decision: Decision, outcome: Outcome) -> tuple[str, Usage | None]:
     """Return the limit that is nearest to its maximum, and its usage."""
+    if len(outcome.usages) == 1:
+        return decision.plan.charges[0].limit, outcome.usages[0]
     found = max(enumerate(outcome.usages), key=lambda one: one[1].used / (one[1].max or 1), default=None)
     return (decision.plan.charges[found[0]].limit, found[1]) if found else ("", None)

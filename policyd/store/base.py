@@ -15,14 +15,13 @@ The contract of the script (``store/lua``):
 """
 
 from collections.abc import Callable
-from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from policyd.errors import StoreError
-from policyd.model import Charge, Outcome
+from policyd.model import Charge, Outcome, Word
 
 
-class Op(StrEnum):
+class Op(Word):
     """The operations of the script; the values are metric labels."""
 
     CHARGE = "charge"

@@ -180,7 +180,7 @@ class RedisStore:
         call = attempt.call
         repeatable = call.op in _UNDATED or bool(call.record and call.record.instance)
         words, heard = (command, script, *attempt.args), partial(self._heard, attempt)
-        self._link.submit(call.op.value, words, heard, repeatable=repeatable, deadline=attempt.deadline)
+        self._link.submit(call.op, words, heard, repeatable=repeatable, deadline=attempt.deadline)
 
     def _heard(self, attempt: _Attempt, reply: Any) -> None:  # noqa: ANN401  # as many types as Redis has replies
         if not isinstance(reply, list):
