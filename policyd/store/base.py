@@ -7,8 +7,9 @@ The contract of the script (``store/lua``):
 
     charge      repeat detection by the record's fingerprint, then all counters checked, all charged
                 or none; the receipts go to the record
-    settle      the record's receipts are replaced so that they sum to each charge's cost, forced;
-                without a record everything is charged, forced
+    settle      the record's receipts are replaced so that they sum to the message's recipients,
+                less those that the limit does not look at (to the charge's cost where a message is
+                charged once), forced; without a record everything is charged, forced
     give back   the record's receipts are undone into the sub-windows that they came from, unless
                 another request was seen since (``fingerprint`` differs) or it was settled
     peek        what the counters hold; changes nothing
