@@ -208,5 +208,5 @@ async def found(index: Index) -> list[Entry]:
     try:
         return await index.fullest()
     except StoreError:
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         return []
