@@ -32,6 +32,7 @@ cover: $(VENV)/.test
 
 bench: $(VENV)/.test packages
 	@$(BIN)/python -m bench.run
+	@$(BIN)/python -m bench.domains
 
 packages:
 	@tests/install-packages

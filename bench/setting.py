@@ -24,11 +24,11 @@ _LIMITS = {
 }
 
 
-def configuration(folder: Path, limits: int, *, settle: str = "recipient") -> Path:
+def configuration(folder: Path, limits: int, *, settle: str = "recipient", domains: int = DOMAINS) -> Path:
     """Write a configuration with so many rate limits in force, metrics and the decision log on; return its path."""
     names = list(_LIMITS)[:limits]
     listed = "\n".join(f"  {name}: {{kind: rate, max: 100000000, {_LIMITS[name]}}}" for name in names)
-    (folder / "domains.map").write_text("".join(f"domain{number}.test\n" for number in range(DOMAINS)))
+    (folder / "domains.map").write_text("".join(f"domain{number}.test\n" for number in range(domains)))
     path = folder / "policyd.yaml"
     path.write_text(
         f"version: 1\n"
@@ -64,6 +64,21 @@ def policyd(config: Path) -> Iterator[Path]:
     command = [str(BIN / "policyd"), "serve", "--config", str(config)]
     with (config.parent / "decisions.log").open("wb") as log, running(command, config.parent / "admin", stderr=log):
         yield socket
+
+
+def started(folder: Path) -> int:
+    """Return the pid of the daemon whose configuration is in a folder."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and str(folder / "policyd.yaml").encode() in _command(entry):
+            return int(entry.name)
+    raise SystemExit("the daemon has ended")
+
+
+def _command(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 @contextmanager
