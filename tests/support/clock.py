@@ -55,7 +55,3 @@ class ManualClock:
             if timer.callback is not None:
                 timer.callback()
         self._now = end
-
-
-FakeClock = ManualClock
-MovableClock = ManualClock

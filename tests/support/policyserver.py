@@ -12,7 +12,7 @@ from policyd.model import Action, PolicyRequest, Verdict
 from policyd.server.base import Respond
 from policyd.server.listen import Wanted, open_listener
 from policyd.server.postfix import PostfixServer
-from tests.support.clock import MovableClock
+from tests.support.clock import ManualClock
 from tests.support.wait import LOOK_EVERY
 
 LOCAL_HOST = "mx.here.test"
@@ -30,7 +30,7 @@ def reply_for(recipient: str) -> bytes:
     return f"action=450 4.7.1 {recipient}\n\n".encode()
 
 
-class WatchedClock(MovableClock):
+class WatchedClock(ManualClock):
     """A clock that shows what waits for its moment."""
 
     @property
