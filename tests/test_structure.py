@@ -16,7 +16,7 @@ ROOMS = [
     {"conf"},
     {"policy"},
     {"store"},
-    {"settlement", "status"},
+    {"settlement", "status", "show"},
     {"service"},
     {"metrics", "log"},
     {"recorder"},

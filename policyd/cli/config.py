@@ -10,12 +10,13 @@ from policyd.audit.finding import Finding, Severity
 from policyd.audit.postfix import audit, render
 from policyd.audit.view import read_postfix
 from policyd.cli.output import CONFIG, PROBLEM, ConfigOption, JsonOption, print_json, reported
+from policyd.clock import SystemClock
 from policyd.conf.diff import changes
 from policyd.conf.jsonschema import json_schema
 from policyd.conf.load import load
 from policyd.conf.schema import Config
-from policyd.conf.show import domain_lines, overview_lines, show
 from policyd.errors import ConfigError
+from policyd.show import domain_lines, overview_lines, show
 
 app = typer.Typer(help="Check, show and compare configurations; no daemon is needed.", no_args_is_help=True)
 
@@ -80,16 +81,18 @@ def show_(
     config: ConfigOption = CONFIG,
     json: JsonOption = False,
 ) -> None:
-    """Show what is in force for a domain, and where each value comes from.
+    """Show what is in force for a domain, where each value comes from, and when its schedules open next.
 
     For example: policyd config show example.org
     """
     with reported():
         loaded = load(config)
+    now = SystemClock().now()
+    shown = show(loaded, domain, now) if domain else None
     if json:
-        print_json(asdict(show(loaded, domain)) if domain else {"lines": overview_lines(loaded)})
+        print_json(asdict(shown) if shown else {"lines": overview_lines(loaded, now)})
         return
-    for line in domain_lines(show(loaded, domain)) if domain else overview_lines(loaded):
+    for line in domain_lines(shown) if shown else overview_lines(loaded, now):
         print(line)
 
 

@@ -66,4 +66,5 @@ def _opening(days: Iterable[int], hours: Hours) -> str:
 
 
 def _clock(minutes: int) -> str:
+    minutes = minutes if minutes <= ALL_DAY else minutes - ALL_DAY
     return f"{minutes // 60:02}:{minutes % 60:02}"

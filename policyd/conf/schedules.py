@@ -1,8 +1,8 @@
-"""Schedules: hours of the week as text -> half-open intervals in minutes of the local day.
+"""Schedules: hours of the week as text -> half-open intervals in minutes of the day on which they begin.
 
 opening  :== [days] [hours]          at least one of the two; no days: every day; no hours: all day
 days     :== day ["-" day] ("," ...)  Mon Tue Wed Thu Fri Sat Sun; Fri-Mon goes round the week's end
-hours    :== HH:MM "-" HH:MM ("," ...)  up to 24:00, never over midnight
+hours    :== HH:MM "-" HH:MM ("," ...)  up to 24:00; 22:00-06:00 goes over midnight into the next day
 """
 
 import re
@@ -36,7 +36,7 @@ def opening(written: str) -> tuple[frozenset[int], Hours] | Unfit:
         return days
     if len(hours) > 1 or not words:
         return Unfit(f'"{shown(written)}" is no opening', _CURE)
-    found = _hours(hours[0], written) if hours else ((0, ALL_DAY),)
+    found = _hours(hours[0]) if hours else ((0, ALL_DAY),)
     return found if isinstance(found, Unfit) else (days, found)
 
 
@@ -54,7 +54,7 @@ def _days(written: str) -> frozenset[int] | Unfit:
     return frozenset(days)
 
 
-def _hours(written: str, whole: str) -> Hours | Unfit:
+def _hours(written: str) -> Hours | Unfit:
     spans: list[tuple[int, int]] = []
     for part in written.split(","):
         match = _HOURS.match(part)
@@ -62,21 +62,18 @@ def _hours(written: str, whole: str) -> Hours | Unfit:
             return Unfit(f'"{shown(part)}" are no hours', "write a span such as 01:00-08:00; the day ends at 24:00")
         start, end = int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])
         if start >= ALL_DAY or end > ALL_DAY or start == end:
-            return Unfit(f'"{part}" is no span within a day', "write a span such as 01:00-08:00; the day ends at 24:00")
-        if start > end:
-            first, last = part.split("-")
-            cure = f'write two: "{whole.replace(part, f"{first}-24:00")}", and "00:00-{last}" with the days after'
-            return Unfit(f'"{part}" goes over midnight', cure if last != "00:00" else f"write {first}-24:00")
-        spans.append((start, end))
+            return Unfit(f'"{part}" is no span of hours', "write a span such as 01:00-08:00; the day ends at 24:00")
+        spans.append((start, end if start < end else end + ALL_DAY))
     return merged(spans)
 
 
 def merged(spans: Iterable[tuple[int, int]]) -> Hours:
-    """Return the spans in order, with those that touch or overlap as one."""
+    """Return the spans in order, with those that touch or overlap as one, unless that could not be written."""
     done: list[tuple[int, int]] = []
     for start, end in sorted(spans):
-        if done and start <= done[-1][1]:
-            done[-1] = (done[-1][0], max(end, done[-1][1]))
+        first, last = done[-1] if done else (0, -1)
+        if start <= last and (max(end, last) <= ALL_DAY or max(end, last) - first < ALL_DAY):
+            done[-1] = (first, max(end, last))
         else:
             done.append((start, end))
     return tuple(done)
@@ -92,7 +89,7 @@ def _date(written: str) -> str | Unfit:
 def _date_hours(written: str) -> Hours | Unfit:
     if written in {"open", "closed"}:
         return ((0, ALL_DAY),) if written == "open" else ()
-    return _hours(written, written)
+    return _hours(written)
 
 
 _HOURS_OF_DATE = Value(_date_hours, "hours", "open, closed or 01:00-08:00", {"type": "string"})
@@ -141,7 +138,7 @@ OPEN = Key(
     ListOf(
         Value(opening, "an opening", '"Mon-Fri 01:00-08:00"', {"type": "string"}), '["Sat-Sun", "Mon-Fri 01:00-08:00"]'
     ),
-    "The hours of the week: days, hours, or days and hours.",
+    "The hours of the week: days, hours, or days and hours; 22:00-06:00 ends on the next day.",
     required=True,
 )
 DATES = Key(
@@ -149,7 +146,7 @@ DATES = Key(
     MapOf(
         Value(_date, "a date", "2026-12-25", {"type": "string", "format": "date"}), _DateHours(), "{2026-12-25: open}"
     ),
-    "Dates with other hours than their weekday: open, closed, or hours.",
+    "Dates with exactly these hours, whatever their weekday has: open, closed, or hours.",
 )
 SCHEDULE = table(TIMEZONE, OPEN, DATES, example='{timezone: America/New_York, open: ["Sat-Sun"]}')
 SCHEDULES = MapOf(

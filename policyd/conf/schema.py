@@ -68,7 +68,8 @@ class Schedule:
     """Named hours of the week in a named time zone, with exceptions by date.
 
     ``week`` has one tuple for each weekday from Monday, of half-open intervals in minutes of the
-    local day, 0 to 1440. ``dates`` replaces the weekday's intervals on that date.
+    local day on which they begin; one that goes over midnight ends past 1440. ``dates`` replaces
+    on that date what begins then, and what goes on from the day before.
     """
 
     name: str

@@ -1,11 +1,12 @@
-"""What is in force for one domain, and where each value comes from."""
+"""What is in force for one domain, where each value comes from, and when its schedules open next."""
 
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 from policyd.conf.schema import Config
-from policyd.conf.show import domain_lines, overview_lines, show
+from policyd.show import domain_lines, overview_lines, show
 from tests.support.configs import loaded
 
 LIMITS = """
@@ -27,6 +28,10 @@ SCHEDULES = (
 )
 
 
+NOW = int(datetime(2026, 10, 30, 9, 30, tzinfo=UTC).timestamp()) * 1000
+"""A Friday morning in New York; on Sunday the clocks are put back there."""
+
+
 def config(directory: Path) -> Config:
     """Load a configuration with some of everything."""
     return loaded(directory, ACCOUNTS, limits=LIMITS, plans=PLANS, schedules=SCHEDULES)
@@ -34,7 +39,7 @@ def config(directory: Path) -> Config:
 
 def test_every_value_says_where_it_comes_from(tmp_path: Path) -> None:
     """Limit, plan, domain, or the default."""
-    shown = show(config(tmp_path), "example.net")
+    shown = show(config(tmp_path), "example.net", NOW)
     fields = {field.name: (field.value, field.origin.partition(" (")[0]) for field in shown.limits[0].fields}
 
     assert fields == {
@@ -54,7 +59,7 @@ def test_every_value_says_where_it_comes_from(tmp_path: Path) -> None:
 
 def test_an_action_for_all_traffic_is_the_origin_of_each(tmp_path: Path) -> None:
     """``over: defer`` was written once."""
-    volume = show(config(tmp_path), "example.net").limits[1]
+    volume = show(config(tmp_path), "example.net", NOW).limits[1]
     over = next(field for field in volume.fields if field.name == "over.user")
 
     assert (over.value, over.origin) == ("defer", f"limit volume ({tmp_path}/policyd.yaml:5:97)")
@@ -64,14 +69,14 @@ def test_a_domain_in_any_spelling_and_an_alias_lead_to_the_account(tmp_path: Pat
     """The account is who is charged."""
     read = config(tmp_path)
 
-    assert show(read, "EXAMPLE.NET.") == show(read, "example.net")
-    alias = show(read, "News.Example.Net")
+    assert show(read, "EXAMPLE.NET.", NOW) == show(read, "example.net", NOW)
+    alias = show(read, "News.Example.Net", NOW)
     assert (alias.domain, alias.account, alias.plan) == ("news.example.net", "example.net", "dedicated")
 
 
 def test_a_domain_that_is_not_hosted_says_so(tmp_path: Path) -> None:
     """It has the default plan."""
-    shown = show(config(tmp_path), "example.com")
+    shown = show(config(tmp_path), "example.com", NOW)
 
     assert (shown.hosted, shown.listed, shown.plan) == (False, "", "shared")
     assert "  hosted    no; a login of it has the default plan" in domain_lines(shown)
@@ -81,7 +86,7 @@ def test_the_lines_can_be_read(tmp_path: Path) -> None:
     """One block for each limit, in columns, and the hours of the schedules that lift them."""
     file = f"{tmp_path}/policyd.yaml"
 
-    assert domain_lines(show(config(tmp_path), "news.example.net")) == [
+    assert domain_lines(show(config(tmp_path), "news.example.net", NOW)) == [
         "news.example.net: charged to example.net",
         f"  hosted    {file}:12:119",
         "  plan      dedicated",
@@ -101,6 +106,7 @@ def test_the_lines_can_be_read(tmp_path: Path) -> None:
         "  recipients   all                 default",
         "  mode         enforce             default",
         f"  lifted_by    off-peak            limit hourly ({file}:4:57)",
+        "  lifted now until Fri 2026-10-30T08:00:00-04:00",
         "",
         "limit volume",
         f"  counts      bytes    limit volume ({file}:5:32)",
@@ -116,22 +122,38 @@ def test_the_lines_can_be_read(tmp_path: Path) -> None:
         "schedule off-peak (America/New_York)",
         "  Mon-Fri 01:00-08:00",
         "  Sat-Sun",
+        "  open now until Fri 2026-10-30T08:00:00-04:00",
+        "  open from Sat 2026-10-31T00:00:00-04:00 until Mon 2026-11-02T00:00:00-05:00",
+        "  open from Mon 2026-11-02T01:00:00-05:00 until Mon 2026-11-02T08:00:00-05:00",
     ]
 
 
 def test_what_is_shown_is_plain_data(tmp_path: Path) -> None:
     """It can be printed as JSON."""
-    data = json.loads(json.dumps(asdict(show(config(tmp_path), "example.net"))))
+    data = json.loads(json.dumps(asdict(show(config(tmp_path), "example.net", NOW))))
 
     assert data["limits"][0]["fields"][2]["value"] == "800"
-    assert data["schedules"] == [
-        {"name": "off-peak", "timezone": "America/New_York", "openings": ["Mon-Fri 01:00-08:00", "Sat-Sun"]}
+    assert [(schedule["name"], schedule["openings"]) for schedule in data["schedules"]] == [
+        ("off-peak", ["Mon-Fri 01:00-08:00", "Sat-Sun"])
     ]
+    assert data["limits"][1]["lifted"] is None
+    assert data["limits"][0]["lifted"] == data["schedules"][0]["next"][0]
+    assert data["schedules"][0]["next"][:2] == [
+        {"begun": True, "start": "2026-10-30T05:30:00-04:00", "end": "2026-10-30T08:00:00-04:00"},
+        {"begun": False, "start": "2026-10-31T00:00:00-04:00", "end": "2026-11-02T00:00:00-05:00"},
+    ]
+
+
+def test_a_schedule_that_never_closes_has_no_end(tmp_path: Path) -> None:
+    """Its limit is lifted for good."""
+    always = loaded(tmp_path, limits=LIMITS, plans=PLANS, schedules="{off-peak: {timezone: UTC, open: [Mon-Sun]}}")
+
+    assert "  lifted now, without an end" in domain_lines(show(always, "example.net", NOW))
 
 
 def test_the_overview_has_listeners_plans_and_schedules(tmp_path: Path) -> None:
     """The whole configuration in short."""
-    assert overview_lines(config(tmp_path)) == [
+    assert overview_lines(config(tmp_path), NOW) == [
         "mode      enforce",
         "postfix   unix:/run/policyd/policy",
         "metrics   -",
@@ -153,6 +175,9 @@ def test_the_overview_has_listeners_plans_and_schedules(tmp_path: Path) -> None:
         "schedule off-peak (America/New_York)",
         "  Mon-Fri 01:00-08:00",
         "  Sat-Sun",
+        "  open now until Fri 2026-10-30T08:00:00-04:00",
+        "  open from Sat 2026-10-31T00:00:00-04:00 until Mon 2026-11-02T00:00:00-05:00",
+        "  open from Mon 2026-11-02T01:00:00-05:00 until Mon 2026-11-02T08:00:00-05:00",
         "",
         "schedule night (UTC)",
         "  never open",
@@ -163,4 +188,4 @@ def test_the_overview_names_bad_files(tmp_path: Path) -> None:
     """A file whose last good text is in force needs somebody."""
     (tmp_path / "a.yaml").write_text("oops")
 
-    assert f"bad file  {tmp_path}/a.yaml" in overview_lines(loaded(tmp_path, "include: [a.yaml]"))
+    assert f"bad file  {tmp_path}/a.yaml" in overview_lines(loaded(tmp_path, "include: [a.yaml]"), NOW)

@@ -1,12 +1,20 @@
-"""What is in force for one domain, and where each value comes from."""
+"""What is in force for one domain, where each value comes from, and when its schedules open next."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from policyd.address import normalise_domain
 from policyd.conf.rendering import amount, fields, openings, origin
+from policyd.conf.schedules import DAYS
 from policyd.conf.schema import Config, RateLimit, Schedule, Terms
 from policyd.conf.units import duration_text
+from policyd.policy.schedule import Opening
+from policyd.policy.schedule import openings as next_openings
+
+_NEXT = 3
+"""Openings that are shown of a schedule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,20 +27,34 @@ class ShownField:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownOpening:
+    """One opening, in the schedule's own zone with its offset; one that has ``begun`` starts at the moment of asking.
+
+    ``end`` is empty when it never closes.
+    """
+
+    begun: bool
+    start: str
+    end: str
+
+
+@dataclass(frozen=True, slots=True)
 class ShownLimit:
-    """One limit that is in force."""
+    """One limit that is in force; ``lifted`` is when its schedule switches it off, now or next."""
 
     name: str
     fields: tuple[ShownField, ...]
+    lifted: ShownOpening | None
 
 
 @dataclass(frozen=True, slots=True)
 class ShownSchedule:
-    """One schedule that lifts a limit, with its openings as text."""
+    """One schedule that lifts a limit, with its openings as text, and the next of them."""
 
     name: str
     timezone: str
     openings: tuple[str, ...]
+    next: tuple[ShownOpening, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +76,11 @@ class ShownDomain:
     schedules: tuple[ShownSchedule, ...]
 
 
-def show(config: Config, domain: str) -> ShownDomain:
-    """Return what is in force for a domain, in any spelling. One that is not hosted has the default plan."""
+def show(config: Config, domain: str, now: int) -> ShownDomain:
+    """Return what is in force for a domain, in any spelling, and what opens next after ``now`` (ms).
+
+    One that is not hosted has the default plan.
+    """
     accounts = config.accounts
     name = normalise_domain(domain) or domain
     account = accounts.aliases.get(name, name)
@@ -70,8 +95,8 @@ def show(config: Config, domain: str) -> ShownDomain:
         mode=config.mode.value,
         contact=accounts.contacts.get(account, ""),
         aliases=tuple(sorted(alias for alias, target in accounts.aliases.items() if target == account)),
-        limits=tuple(_limit(limit) for limit in terms.limits),
-        schedules=tuple(_schedule(config.schedules[name]) for name in lifting),
+        limits=tuple(_limit(config, limit, now) for limit in terms.limits),
+        schedules=tuple(_schedule(config.schedules[name], now) for name in lifting),
     )
 
 
@@ -84,13 +109,13 @@ def domain_lines(shown: ShownDomain) -> list[str]:
     lines += [f"  contact   {shown.contact}"] if shown.contact else []
     lines += [f"  aliases   {', '.join(shown.aliases)}"] if shown.aliases else []
     for limit in shown.limits:
-        lines += ["", f"limit {limit.name}", *_columns(limit.fields)]
+        lines += ["", f"limit {limit.name}", *_columns(limit.fields), *_lifted(limit)]
     for schedule in shown.schedules:
         lines += ["", *_schedule_lines(schedule)]
     return lines
 
 
-def overview_lines(config: Config) -> list[str]:
+def overview_lines(config: Config, now: int) -> list[str]:
     """Return the whole configuration in short: what is listened on, the plans with their limits, the schedules."""
     listen, accounts = config.listen, config.accounts
     lines = [
@@ -108,18 +133,31 @@ def overview_lines(config: Config) -> list[str]:
     if config.relayed.limits:
         lines += ["", "relayed traffic, without a plan", *_summaries(config.relayed)]
     for schedule in config.schedules.values():
-        lines += ["", *_schedule_lines(_schedule(schedule))]
+        lines += ["", *_schedule_lines(_schedule(schedule, now))]
     return lines
 
 
-def _limit(limit: RateLimit) -> ShownLimit:
-    return ShownLimit(
-        limit.name, tuple(ShownField(name, value, origin(limit, name)) for name, value in fields(limit).items())
-    )
+def _limit(config: Config, limit: RateLimit, now: int) -> ShownLimit:
+    rows = tuple(ShownField(name, value, origin(limit, name)) for name, value in fields(limit).items())
+    lifting = _next(config.schedules[limit.lifted_by], now, 1) if limit.lifted_by else ()
+    return ShownLimit(limit.name, rows, lifting[0] if lifting else None)
 
 
-def _schedule(schedule: Schedule) -> ShownSchedule:
-    return ShownSchedule(schedule.name, schedule.timezone.key, tuple(openings(schedule)))
+def _schedule(schedule: Schedule, now: int) -> ShownSchedule:
+    return ShownSchedule(schedule.name, schedule.timezone.key, tuple(openings(schedule)), _next(schedule, now, _NEXT))
+
+
+def _next(schedule: Schedule, now: int, count: int) -> tuple[ShownOpening, ...]:
+    return tuple(_opening(opening, schedule.timezone, now) for opening in next_openings(schedule, now, count))
+
+
+def _opening(opening: Opening, zone: ZoneInfo, now: int) -> ShownOpening:
+    start, end = (_moment(at, zone) if at is not None else "" for at in opening)
+    return ShownOpening(opening.start == now, start, end)
+
+
+def _moment(at: int, zone: ZoneInfo) -> str:
+    return datetime.fromtimestamp(at // 1000, zone).isoformat()
 
 
 def _columns(shown: Iterable[ShownField]) -> list[str]:
@@ -129,9 +167,23 @@ def _columns(shown: Iterable[ShownField]) -> list[str]:
     return [f"  {row.name:{names}}  {row.value:{values}}  {row.origin}" for row in rows]
 
 
+def _lifted(limit: ShownLimit) -> list[str]:
+    return [f"  lifted {_opening_text(limit.lifted)}"] if limit.lifted else []
+
+
 def _schedule_lines(schedule: ShownSchedule) -> list[str]:
     hours = schedule.openings or ("never open",)
-    return [f"schedule {schedule.name} ({schedule.timezone})", *(f"  {opening}" for opening in hours)]
+    lines = [f"schedule {schedule.name} ({schedule.timezone})", *(f"  {opening}" for opening in hours)]
+    return lines + [f"  open {_opening_text(opening)}" for opening in schedule.next]
+
+
+def _opening_text(opening: ShownOpening) -> str:
+    start = "now" if opening.begun else f"from {_with_day(opening.start)}"
+    return f"{start} until {_with_day(opening.end)}" if opening.end else f"{start}, without an end"
+
+
+def _with_day(moment: str) -> str:
+    return f"{DAYS[datetime.fromisoformat(moment).weekday()]} {moment}"
 
 
 def _summaries(terms: Terms) -> list[str]:
