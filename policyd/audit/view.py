@@ -4,11 +4,8 @@
 them, nested ones too. ``postconf -M`` and ``-P`` tell what master.cf has (postconf(1)).
 """
 
-import os
 import re
-import shutil
 import socket
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -16,10 +13,8 @@ from pathlib import Path, PurePosixPath
 from stat import S_IMODE
 
 from policyd.audit.lists import ALL_LISTS, asks, socket_path
-from policyd.errors import ToolError
+from policyd.tool import run
 
-_SYSTEM_DIRECTORIES = ("/usr/sbin", "/sbin", "/usr/local/sbin")
-_TIMEOUT = 30.0
 _CHROOT, _COMMAND = 4, 7
 
 
@@ -101,25 +96,10 @@ class _Postconf:
     """Runs postconf; called with its options it returns what it prints."""
 
     def __init__(self, config_directory: str | None) -> None:
-        path = os.pathsep.join([os.environ.get("PATH", os.defpath), *_SYSTEM_DIRECTORIES])
-        self._program = shutil.which("postconf", path=path)
         self._where = ["-c", config_directory] if config_directory else []
 
     def __call__(self, *options: str) -> str:
-        if self._program is None:
-            raise ToolError("postconf", "not found; run this where Postfix is installed")
-        command = [self._program, *self._where, *options]
-        environment = {**os.environ, "LC_ALL": "C"}
-        try:
-            done = subprocess.run(
-                command, capture_output=True, timeout=_TIMEOUT, check=False, env=environment, stdin=subprocess.DEVNULL
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise ToolError(" ".join(command), str(error)) from error
-        if done.returncode:
-            said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["failed without a message"]
-            raise ToolError(" ".join(command), said[-1])
-        return done.stdout.decode("utf-8", "surrogateescape")
+        return run("postconf", *self._where, *options, where="Postfix")
 
 
 def _service(

@@ -1,0 +1,34 @@
+"""Other programs that policyd asks, such as postconf(1) and doveconf(1): run once, for what they print."""
+
+import os
+import shutil
+import subprocess
+
+from policyd.errors import ToolError
+
+_SYSTEM_DIRECTORIES = ("/usr/sbin", "/sbin", "/usr/local/sbin")
+_PATIENCE = 30.0
+
+
+def run(program: str, *arguments: str, where: str) -> str:
+    """Return what a program prints. ``where`` says to whom it is missing where it can be found.
+
+    Raises:
+        ToolError: the program is missing, fails, or does not end.
+    """
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *_SYSTEM_DIRECTORIES])
+    found = shutil.which(program, path=path)
+    if found is None:
+        raise ToolError(program, f"not found; run this where {where} is installed")
+    command = [found, *arguments]
+    environment = {**os.environ, "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            command, capture_output=True, timeout=_PATIENCE, check=False, env=environment, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ToolError(" ".join(command), str(error)) from error
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["failed without a message"]
+        raise ToolError(" ".join(command), said[-1])
+    return done.stdout.decode("utf-8", "surrogateescape")
