@@ -13,7 +13,7 @@ from policyd.conf.schema import Config, Endpoint
 _SHORTEST_TIMEOUT = 5_000
 _RECOMMENDED_TIMEOUT = 45_000
 _TRIES = 2
-_ANYWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 -- recognised, not bound
+ANYWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 -- recognised, not bound
 _LOCALHOST = frozenset({"", "localhost"})
 
 
@@ -114,7 +114,7 @@ class Scene:
         return tuple(
             port
             for port in self.ports
-            if port.service.port == number and (not port.service.host or _same_host(port.service.host, host))
+            if port.service.port == number and (not port.service.host or same_host(port.service.host, host))
         )
 
 
@@ -153,10 +153,11 @@ def _same_tcp(listening: Endpoint, endpoint: str) -> bool:
     host, _, port = address.rpartition(":")
     if transport != "inet" or listening.path or port != str(listening.port):
         return False
-    return listening.host in _ANYWHERE or _same_host(listening.host, host.strip("[]"))
+    return listening.host in ANYWHERE or same_host(listening.host, host.strip("[]"))
 
 
-def _same_host(one: str, other: str) -> bool:
+def same_host(one: str, other: str) -> bool:
+    """Return whether two hosts are one: the same address, or names of this host."""
     one, other = one.lower(), other.lower()
     if one in _LOCALHOST or other in _LOCALHOST:
         return {one, other} <= _LOCALHOST | {"127.0.0.1", "::1"}
