@@ -16,7 +16,7 @@ def test_the_recommended_configuration_has_notes_only(lab: Lab) -> None:
 
 def test_the_recipes_have_notes_only(lab: Lab) -> None:
     """The blocks that admins are told to write pass their own audit."""
-    lab.main(blocks("main.cf") + blocks("main.cf pickup")).master(blocks("master.cf pickup"))
+    lab.main(blocks("main.cf") + blocks("main.cf pickup") + blocks("main.cf quota")).master(blocks("master.cf pickup"))
 
     assert {finding.severity for finding in lab.audit()} == {Severity.NOTE}
 
