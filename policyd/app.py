@@ -22,15 +22,17 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from policyd import __version__
-from policyd.admin import AdminRoutes, Listening
+from policyd.admin.asked import Listening, Parts
+from policyd.admin.routes import routes
 from policyd.clock import Clock, SystemClock
 from policyd.conf.schema import Config, Listen, StoreSettings
 from policyd.errors import StoreError, StoreUnavailable
+from policyd.event import Event, EventKind
 from policyd.log import DecisionLog
 from policyd.metrics import Metrics
 from policyd.model import Action
 from policyd.recorder import DecisionRecorder
-from policyd.reload import ConfigInForce
+from policyd.reload import ConfigInForce, Reloaded
 from policyd.server.activation import passed_sockets
 from policyd.server.admin import admin_app
 from policyd.server.http import HttpServer, metrics_app
@@ -43,6 +45,7 @@ from policyd.status import Status
 from policyd.store.embedded import EmbeddedRedis
 from policyd.store.index import Index
 from policyd.store.redis import RedisStore, Server, Watch, read_password
+from policyd.store.trail import Trail
 from policyd.watch import FileWatch
 
 DRAIN = 10_000
@@ -95,6 +98,7 @@ class App:
         recorder = self._recorder
         self.service = Service(config, self.store, recorder, self._clock)
         self.config.on_change(self.service.configure)
+        self.config.on_reload(self._reloaded)
         await self._serve_http(config.listen)
         await self._serve_postfix(len(config.listen.postfix))
         self._watch(watchdog_interval(os.environ, os.getpid()))
@@ -121,8 +125,8 @@ class App:
             cure = "correct store.url and store.password_file, and let policyd's user read the files that they name"
             raise StoreUnavailable("start", f"{settings.url} cannot be used: {error} ({cure})") from error
         self._running.push_async_callback(self._close_store)
-        self.index = Index(self.store)
-        self._recorder = DecisionRecorder(self.metrics, self.lines, self.index)
+        self.index, self.trail = Index(self.store), Trail(self.store)
+        self._recorder = DecisionRecorder(self.metrics, self.lines, self.index, self.trail)
         keeping = asyncio.create_task(self._keep_index())
         self._running.push_async_callback(self._end_index, keeping)
 
@@ -151,10 +155,9 @@ class App:
         if listen.metrics:
             apps.append(metrics_app(self.registry, self._ready))
         if listen.admin:
-            routes = AdminRoutes(
-                self.config, self.store, Status(self.store, self.index), self._clock, self._listening()
-            )
-            apps.append(admin_app(routes.routes(), os.geteuid()))
+            status = Status(self.store, self.index)
+            parts = Parts(self.config, self.store, status, self.trail, self._clock, self._listening())
+            apps.append(admin_app(routes(parts), os.geteuid()))
         for listener, app in zip(self._listeners[len(listen.postfix) :], apps, strict=True):
             server = HttpServer(app)
             self._running.push_async_callback(server.stop)
@@ -167,6 +170,9 @@ class App:
         for listener in self._listeners[:count]:
             await self.postfix.serve(listener.sockets)
         self.metrics.count_connections("postfix", lambda: self.postfix.connections)
+
+    def _reloaded(self, who: str, done: Reloaded) -> None:
+        self.trail.note(Event(self._clock.now(), EventKind.RELOAD, "", "", who, done.summary()))
 
     def _ready(self) -> tuple[bool, str]:
         if self.store.up or self.config.now.store.when_down is Action.ACCEPT:
@@ -187,6 +193,7 @@ class App:
                     await self.store.probe()
                 await self._recorder.spread()
                 await self.index.flush()
+                await self.trail.flush()
             except Exception:  # noqa: BLE001  # a bug there must not end the index
                 _log.exception("the index could not be written")
 
@@ -195,6 +202,7 @@ class App:
         await asyncio.gather(keeping, return_exceptions=True)
         await self._recorder.spread()
         await self.index.flush()
+        await self.trail.flush()
 
     async def _drain(self, server: PostfixServer[Conversation]) -> None:
         dropped = await server.drain(DRAIN)

@@ -9,6 +9,7 @@ import logging
 from time import perf_counter
 
 from policyd.errors import StoreError
+from policyd.event import Event, EventKind, refusal_reason
 from policyd.log import DecisionLog
 from policyd.metrics import Metrics
 from policyd.model import NEVER_FITS, Action, Charge, Outcome, Usage, Verdict
@@ -16,6 +17,7 @@ from policyd.policy.decide import action_over, moment
 from policyd.service import Decision
 from policyd.settlement import Kind, OpenMessage
 from policyd.store.index import Entry, Index
+from policyd.store.trail import Trail
 
 _SERVICE = "postfix"
 _AT_ONCE = 200
@@ -28,8 +30,8 @@ Fields = dict[str, str | int | float]
 class DecisionRecorder:
     """Implements service.Recorder."""
 
-    def __init__(self, metrics: Metrics, log: DecisionLog, index: Index) -> None:
-        self._metrics, self._lines, self._index = metrics, log, index
+    def __init__(self, metrics: Metrics, log: DecisionLog, index: Index, trail: Trail) -> None:
+        self._metrics, self._lines, self._index, self._trail = metrics, log, index, trail
         self._latest: dict[tuple[str, Charge], tuple[Usage, int]] = {}
 
     def decided(self, decision: Decision, verdict: Verdict, outcome: Outcome | None) -> None:
@@ -44,7 +46,7 @@ class DecisionRecorder:
             self._metrics.repeated()
         self._note_usages(decision, outcome)
         if verdict.charge >= 0:
-            self._refused(decision, verdict, outcome.usages[verdict.charge], seconds)
+            self._refused(decision, verdict, outcome, seconds)
         elif not self._observed(decision, outcome, seconds) and decision.config.log_accepted:
             self._write(decision, verdict.action, seconds, *_fullest(decision, outcome))
 
@@ -82,11 +84,11 @@ class DecisionRecorder:
             kind,
         )
 
-    def _refused(self, decision: Decision, verdict: Verdict, usage: Usage, seconds: float) -> None:
-        limit = decision.plan.limits[verdict.charge]
+    def _refused(self, decision: Decision, verdict: Verdict, outcome: Outcome, seconds: float) -> None:
+        limit, usage = decision.plan.limits[verdict.charge], outcome.usages[verdict.charge]
         traffic, plan = decision.plan.traffic, decision.plan
         self._metrics.refused(limit.name, plan.terms.plan, traffic.kind)
-        self._tell(decision, verdict.charge, usage, verdict.action)
+        self._tell(decision, verdict.charge, outcome, verdict.action)
         self._write(decision, verdict.action, seconds, limit.name, usage)
 
     def _observed(self, decision: Decision, outcome: Outcome, seconds: float) -> bool:
@@ -99,12 +101,13 @@ class DecisionRecorder:
             would = action_over(limit, plan.traffic.kind, usage)
             self._metrics.observed(limit.name, plan.terms.plan, plan.traffic.kind)
             self._index.observed(_entry(decision, index), outcome.now)
-            self._tell(decision, index, usage, would)
+            self._tell(decision, index, outcome, would)
             self._write(decision, Action.ACCEPT, seconds, limit.name, usage, {"observed": would})
         return any_over
 
-    def _tell(self, decision: Decision, index: int, usage: Usage, action: Action) -> None:
-        """Put the story of a new reference into the index."""
+    def _tell(self, decision: Decision, index: int, outcome: Outcome, action: Action) -> None:
+        """Put the story of a new reference into the index and the trail of all."""
+        usage = outcome.usages[index]
         if usage.episode is None or not usage.episode.started:
             return
         traffic, entry = decision.plan.traffic, _entry(decision, index)
@@ -115,6 +118,10 @@ class DecisionRecorder:
             "client": decision.request.client_address, "queue_id": decision.request.queue_id,
         }  # fmt: skip
         self._index.episode(usage.episode.ref, story)
+        who = traffic.user or decision.request.client_address
+        why = refusal_reason(usage.used, usage.max, observed=decision.plan.charges[index].observed)
+        refusal = Event(outcome.now, EventKind.REFUSAL, entry.account, entry.subject, who, why)
+        self._trail.note(refusal._replace(limit=entry.limit, ref=usage.episode.ref))
 
     async def spread(self) -> None:
         """Tell metrics and index of the counters that changed since the last time, without stalling the loop."""

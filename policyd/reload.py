@@ -19,6 +19,9 @@ from policyd.errors import ConfigError
 from policyd.metrics import Metrics
 from policyd.server.systemd import Notifier
 
+_SUMMED_UP = 3
+"""Lines of a reload that its event has."""
+
 _log = logging.getLogger("policyd.config")
 
 
@@ -33,6 +36,12 @@ class Reloaded(NamedTuple):
     issues: list[str]
     warnings: list[str]
 
+    def summary(self) -> str:
+        """Return on one line what came of it: the first of its lines, and how many more there are."""
+        lines = [*self.issues, *self.changes] or ["nothing changed"]
+        more = f"; {len(lines) - _SUMMED_UP} more" if len(lines) > _SUMMED_UP else ""
+        return "; ".join(lines[:_SUMMED_UP]) + more
+
 
 class ConfigInForce:
     """Holds the Config that new requests are decided by. Nothing is reloaded before ``begin``."""
@@ -44,6 +53,7 @@ class ConfigInForce:
         self.path = path
         self._state_directory, self._metrics, self._notifier = state_directory, metrics, notifier
         self._listeners: list[Callable[[Config], None]] = []
+        self._told: Callable[[str, Reloaded], None] = lambda _, __: None
         self._one_at_a_time = asyncio.Lock()
         self._begun = self._wanted = False
         self._task: asyncio.Task[None] | None = None
@@ -52,6 +62,10 @@ class ConfigInForce:
     def on_change(self, listener: Callable[[Config], None]) -> None:
         """Have ``listener`` called with every Config that comes into force later."""
         self._listeners.append(listener)
+
+    def on_reload(self, told: Callable[[str, Reloaded], None]) -> None:
+        """Have ``told`` called after each reload with who asked for it, and what it did."""
+        self._told = told
 
     def begin(self) -> None:
         """Say that the daemon is ready, and do the reload that was asked for meanwhile."""
@@ -66,23 +80,14 @@ class ConfigInForce:
         if self._begun and self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._reload_while_wanted())
 
-    async def reload(self) -> Reloaded:
+    async def reload(self, who: str) -> Reloaded:
         """Read the file again and put it into force, unless it is bad. Never raises for a bad file."""
         if self.path is None:
             return Reloaded([], ["this daemon was not started from a file"], [])
         async with self._one_at_a_time:
-            self._notifier.reloading()
-            try:
-                return await self._swap(await load_in_child(self.path, self._state_directory))
-            except ConfigError as error:
-                return self._failed([str(issue) for issue in error.issues])
-            except OSError as error:
-                return self._failed([f"{self.path}: {error}"])
-            except Exception:
-                self._metrics.reloaded("failed")
-                raise
-            finally:
-                self._notifier.ready(self._status())
+            reloaded = await self._read_again(self.path)
+        self._told(who, reloaded)
+        return reloaded
 
     async def close(self) -> None:
         """End a reload that is under way; none begins after it."""
@@ -95,11 +100,25 @@ class ConfigInForce:
         try:
             while self._wanted and self._begun:
                 self._wanted = False
-                await self.reload()
+                await self.reload("SIGHUP")
         except Exception:  # noqa: BLE001  # nobody waits for this task
             _log.exception("the reload changed nothing")
         finally:
             self._task = None
+
+    async def _read_again(self, path: Path) -> Reloaded:
+        self._notifier.reloading()
+        try:
+            return await self._swap(await load_in_child(path, self._state_directory))
+        except ConfigError as error:
+            return self._failed([str(issue) for issue in error.issues])
+        except OSError as error:
+            return self._failed([f"{path}: {error}"])
+        except Exception:
+            self._metrics.reloaded("failed")
+            raise
+        finally:
+            self._notifier.ready(self._status())
 
     async def _swap(self, new: Config) -> Reloaded:
         old = self.now

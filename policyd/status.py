@@ -2,21 +2,16 @@
 
 from dataclasses import dataclass, replace
 
-from policyd.address import normalise, normalise_domain
 from policyd.conf.schema import Config, RateLimit, Terms
-from policyd.errors import PolicydError
 from policyd.model import NEVER_FITS, UNLISTED, Charge, Mode, Per, Usage
 from policyd.policy.decide import moment
 from policyd.policy.limits import counter_type
+from policyd.policy.subject import find_subject
 from policyd.store.base import Call, Op
 from policyd.store.index import Entry, Index
 from policyd.store.redis import RedisStore
 
 _WEEK = 7 * 86_400_000
-
-
-class UnknownSubjectError(PolicydError):
-    """Raised for a subject that no account answers to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +55,7 @@ class Status:
         """
         found = dict(await self._index.would_refuse(now - _WEEK))
         if subject:
-            account, name = _account(config, subject)
+            account, name = find_subject(config, subject)
             found = {one: at for one, at in found.items() if one.account == account and name in {"", one.subject}}
         gauges = await self._gauges(config, list(found))
         when = {tuple(entry): moment(at) for entry, at in found.items()}
@@ -71,7 +66,7 @@ class Status:
 
         Raises UnknownSubjectError when it belongs to no account, StoreError.
         """
-        account, name = _account(config, subject)
+        account, name = find_subject(config, subject)
         limits = _terms(config, account).limits
         entries = [Entry(account, limit.name, account) for limit in limits if limit.per is Per.DOMAIN]
         if name:
@@ -109,22 +104,3 @@ def _terms(config: Config, account: str) -> Terms:
 
 def _fullness(gauge: Gauge) -> float:
     return gauge.used / gauge.max if gauge.max else float(gauge.used)
-
-
-def _account(config: Config, subject: str) -> tuple[str, str]:
-    """Return the account of a subject, and the address when it is one."""
-    accounts = config.accounts
-    if subject == UNLISTED or subject.startswith("user:"):
-        return subject, ""
-    if "@" in subject:
-        address = normalise(subject, accounts.delimiter)
-        return accounts.aliases.get(address.domain, address.domain), str(address)
-    domain = normalise_domain(subject)
-    account = accounts.aliases.get(domain, domain)
-    if account in accounts.plans:
-        return account, ""
-    account = accounts.local_users.get(subject, "")
-    if not account:
-        cure = "name a hosted domain, a login as user@example.org, user:NAME for one without a domain, or (unlisted)"
-        raise UnknownSubjectError(f"{subject} is not hosted here ({cure})")
-    return account, f"{subject}@{account}"

@@ -59,7 +59,7 @@ class FileWatch:
             return
         self._marks = present
         _log.info("changed: %s; reading the configuration again", ", ".join(sorted(changed)))
-        await self._config.reload()
+        await self._config.reload("the map files")
 
     def _tell(self, edited: list[str]) -> None:
         if not self._told:

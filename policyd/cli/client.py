@@ -3,6 +3,7 @@
 import errno
 import http.client
 import json
+import os
 import socket
 from typing import Any
 from urllib.parse import urlencode
@@ -48,14 +49,18 @@ class AdminClient:
         """Return the JSON answer of a read. Raises DaemonError, RefusedError."""
         return self._ask("GET", f"{route}?{urlencode(query, errors='surrogateescape')}" if query else route, _READ)
 
-    def post(self, route: str) -> Any:  # noqa: ANN401  # any JSON
-        """Return the JSON answer of a change. Raises DaemonError, RefusedError."""
-        return self._ask("POST", route, _CHANGE)
+    def post(self, route: str, **body: str | int) -> Any:  # noqa: ANN401  # any JSON
+        """Return the JSON answer of a change. Raises DaemonError, RefusedError.
 
-    def _ask(self, method: str, route: str, timeout: float) -> Any:  # noqa: ANN401  # any JSON
+        The kernel tells the daemon whose process this is; for whom it works only SUDO_USER knows.
+        """
+        by = os.environ.get("SUDO_USER", "")
+        return self._ask("POST", route, _CHANGE, json.dumps({**body, "by": by}))
+
+    def _ask(self, method: str, route: str, timeout: float, body: str | None = None) -> Any:  # noqa: ANN401  # any JSON
         connection = _UnixConnection(self._path, timeout)
         try:
-            connection.request(method, route)
+            connection.request(method, route, body)
             response = connection.getresponse()
             answer = json.loads(response.read() or b"null")
         except TimeoutError as error:

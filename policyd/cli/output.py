@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -51,3 +52,17 @@ def reported() -> Iterator[None]:
 def print_json(value: Any) -> None:  # noqa: ANN401  # any JSON
     """Print a value as JSON, one document, keys in their order."""
     print(json.dumps(value, indent=2, ensure_ascii=True))
+
+
+def printable(name: str) -> str:
+    """Return a name that a stranger may have chosen, with nothing in it that commands a terminal."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
+
+
+def local_time(moment: str) -> str:
+    """Return a moment in the reader's own time zone: of today to the second, of another day with its date."""
+    if moment in {"", "never"}:
+        return moment
+    local = datetime.fromisoformat(moment).astimezone()
+    today = local.date() == datetime.now(local.tzinfo).date()
+    return f"{local:%H:%M:%S}" if today else f"{local:%Y-%m-%d %H:%M}"

@@ -1,6 +1,5 @@
 """``policyd status``: usage against limits, as bars."""
 
-from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -9,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from policyd.cli.client import AdminClient
-from policyd.cli.output import ADMIN, AdminOption, JsonOption, print_json, reported
+from policyd.cli.output import ADMIN, AdminOption, JsonOption, local_time, print_json, printable, reported
 from policyd.policy.decide import duration
 
 _BAR = 10
@@ -69,22 +68,9 @@ def _table(gauges: list[dict[str, Any]], *, would_refuse: bool) -> Table:
     for gauge in gauges:
         when = gauge["would_refuse"] if would_refuse else gauge["resumes"]
         used = f"{gauge['used']}/{gauge['max']} in {duration(gauge['window'])}"
-        table.add_row(_plain(gauge["subject"]), gauge["limit"], _bar(gauge["used"], gauge["max"]), used, _short(when))
+        bar = _bar(gauge["used"], gauge["max"])
+        table.add_row(Text(printable(gauge["subject"])), gauge["limit"], bar, used, local_time(when))
     return table
-
-
-def _plain(name: str) -> Text:
-    """Return a name that a stranger may have chosen: no markup, nothing that commands a terminal."""
-    return Text("".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name))
-
-
-def _short(moment: str) -> str:
-    """Return a moment in the reader's own time zone: of today to the second, of another day with its date."""
-    if moment in {"", "never"}:
-        return moment
-    local = datetime.fromisoformat(moment).astimezone()
-    today = local.date() == datetime.now(local.tzinfo).date()
-    return f"{local:%H:%M:%S}" if today else f"{local:%Y-%m-%d %H:%M}"
 
 
 def _bar(used: int, most: int) -> str:

@@ -88,7 +88,7 @@ def run_counted(daemon: LocalDaemon) -> int:
         assert daemon._app is not None
         sys.setprofile(count)
         try:
-            await daemon._app.config.reload()
+            await daemon._app.config.reload("a test")
         finally:
             sys.setprofile(None)
 

@@ -84,7 +84,7 @@ def test_admins(daemon: Process) -> None:
     assert ask(daemon, DAEMON, "GET", "/v1/daemon")[0] == 200
     assert ask(daemon, DAEMON, "POST", "/v1/reload") == (200, {"changes": [], "issues": [], "warnings": []})
     assert daemon.reloads("ok") == 1
-    assert daemon.said(f"uid {DAEMON} asks for a reload")
+    assert daemon.said(f"(uid {DAEMON}) asks for a reload")
 
 
 def test_the_policy_socket(daemon: Process) -> None:

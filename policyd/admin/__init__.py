@@ -1,0 +1,1 @@
+"""What the admin socket answers: the API of the CLI and of panels."""

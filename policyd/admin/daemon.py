@@ -1,0 +1,65 @@
+"""The daemon itself, what is used of its limits, and a reload."""
+
+import logging
+from dataclasses import asdict
+from http import HTTPStatus
+from typing import Any
+
+from policyd import __version__
+from policyd.admin.asked import Parts, number, who_asks
+from policyd.errors import RequestError
+from policyd.policy.subject import UnknownSubjectError
+from policyd.server.admin import AdminRequest, Route
+
+_TOP, _MOST = 20, 100
+
+_log = logging.getLogger("policyd.admin")
+
+
+class DaemonRoutes:
+    """The handlers."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def routes(self) -> list[Route]:
+        """Return what can be asked."""
+        return [
+            Route("GET", "/v1/daemon", self.daemon),
+            Route("GET", "/v1/status", self.status),
+            Route("POST", "/v1/reload", self.reload),
+        ]
+
+    async def daemon(self, _: AdminRequest) -> dict[str, Any]:
+        """Return what runs here and where it listens."""
+        config = self._parts.config.now
+        return {
+            "version": __version__,
+            "mode": config.mode,
+            "domains": len(config.accounts.plans),
+            "listen": self._parts.listening._asdict(),
+            "store": {"embedded": config.store.url == "embedded", "up": self._parts.store.up},
+            "files": list(config.files),
+            "stale": list(config.stale),
+        }
+
+    async def status(self, request: AdminRequest) -> dict[str, Any]:
+        """Return gauges: of ``subject``, of who would have been refused, or the fullest ones."""
+        config, query, status = self._parts.config.now, request.query, self._parts.status
+        top = number(request, "top", _TOP, _MOST)
+        try:
+            if query.get("would_refuse"):
+                gauges = await status.would_refuse(config, self._parts.clock.now(), query.get("subject", ""))
+            elif query.get("subject"):
+                gauges = await status.of(config, query["subject"])
+            else:
+                gauges = await status.fullest(config, top)
+        except UnknownSubjectError as error:
+            raise RequestError(HTTPStatus.NOT_FOUND, str(error)) from error
+        return {"mode": config.mode, "gauges": [asdict(gauge) for gauge in gauges]}
+
+    async def reload(self, request: AdminRequest) -> dict[str, Any]:
+        """Read the configuration again; returns what changed or what is wrong with it."""
+        who = await who_asks(request)
+        _log.info("%s asks for a reload", who)
+        return (await self._parts.config.reload(who))._asdict()
