@@ -31,6 +31,7 @@ from policyd.event import Event, EventKind
 from policyd.log import DecisionLog
 from policyd.metrics import Metrics
 from policyd.model import Action
+from policyd.owner import Kernel, Owners
 from policyd.recorder import DecisionRecorder
 from policyd.reload import ConfigInForce, Reloaded
 from policyd.server.activation import passed_sockets
@@ -95,8 +96,9 @@ class App:
         # The store first: its lock keeps a second daemon from taking the first one's sockets.
         await self._open_store(config.store)
         self._open_listeners(config.listen, passed)
-        recorder = self._recorder
-        self.service = Service(config, self.store, recorder, self._clock)
+        recorder, kernel = self._recorder, Kernel()
+        self._running.callback(kernel.close)
+        self.service = Service(config, self.store, recorder, self._clock, Owners(kernel.owning, self._clock))
         self.config.on_change(self.service.configure)
         self.config.on_reload(self._reloaded)
         await self._serve_http(config.listen)

@@ -63,11 +63,18 @@ class Recorder(Protocol):
         """Note that a kind of traffic stopped showing its END-OF-MESSAGE."""
 
 
+class Owners(Protocol):
+    """Who knows the Unix user behind a request."""
+
+    def user(self, host: str, request: PolicyRequest) -> str:
+        """Return the user who sends, "" when that cannot be known. ``host`` is where the Postfix that asks runs."""
+
+
 class Service:
     """Decides requests under the Config in force. ``configure`` swaps it whole."""
 
-    def __init__(self, config: Config, store: Store, recorder: Recorder, clock: Clock) -> None:
-        self._planner = Planner(config)
+    def __init__(self, config: Config, store: Store, recorder: Recorder, clock: Clock, owners: Owners) -> None:
+        self._planner, self._owners = Planner(config), owners
         self._store, self._recorder, self._clock = store, recorder, clock
         self._messages = OpenMessages(clock, self._give_back, recorder.settle_lost)
 
@@ -98,11 +105,11 @@ class Service:
             respond(ACCEPT)
             return
         message = conversation.message if accounts.settle_at_end else None
-        now = self._clock.now()
+        now, owner = self._clock.now(), partial(self._owners.user, conversation.host)
         if state == RCPT:
-            plan = planner.plan(request, now)
+            plan = planner.plan(request, now, owner)
         else:
-            plan = planner.plan_message(request, now, message.traffic if message else None)
+            plan = planner.plan_message(request, now, owner, message.traffic if message else None)
         decision = Decision(planner.config, conversation, request, plan, started, respond)
         if state == RCPT:
             self._recipient(decision)

@@ -16,7 +16,7 @@ ROOMS = [
     {"conf"},
     {"policy"},
     {"store"},
-    {"settlement", "status", "show"},
+    {"settlement", "status", "show", "owner"},
     {"service"},
     {"metrics", "log"},
     {"recorder"},

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from policyd.audit.finding import Finding, Remark, Severity
 from policyd.audit.flows import exempt
-from policyd.audit.lists import RECIPIENT_LISTS
+from policyd.audit.lists import RECIPIENT_LISTS, Ask
 from policyd.audit.scene import Port, Scene
 from policyd.audit.tokens import split
 from policyd.audit.write import MAIN, POLICYD, override
@@ -13,6 +13,7 @@ _OTHERS = 0o007
 _LIST_ERRORS = 5000
 _SMTP = 25
 _OPEN_SENDERS = frozenset({"", "static:*"})
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _LOOPBACK_INTERFACES = frozenset({"all", "loopback-only", "localhost", "127.0.0.1", "::1", "[::1]"})
 
 
@@ -22,6 +23,7 @@ def check_trust(scene: Scene) -> Iterator[Remark]:
     yield from _tcp(scene)
     yield from _list_ports(scene)
     yield from _verified(scene)
+    yield from _postfix_as_customer(scene)
     if scene.config.accounts.local_clients:
         yield from _local_clients(scene)
         yield from _sendmail(scene)
@@ -61,7 +63,7 @@ def _tcp(scene: Scene) -> Iterator[Remark]:
 def _list_ports(scene: Scene) -> Iterator[Remark]:
     for port in scene.ports:
         service = port.service
-        if not _has_context(port, scene.config.list_contexts):
+        if not _has_context(port, scene.config.lists.contexts):
             continue
         if not service.loopback and not _closed(port):
             problem = "this port is the list software's own (lists.contexts), but anybody can connect to it"
@@ -96,24 +98,65 @@ def _verified(scene: Scene) -> Iterator[Remark]:
         yield Remark(Finding(Severity.ERROR, port.service.label, problem, cure), port.service.label)
 
 
+def _postfix_as_customer(scene: Scene) -> Iterator[Remark]:
+    """Yield where the user that Postfix runs as passes for the sender of all that Postfix hands in again."""
+    accounts, users = scene.config.accounts, scene.config.lists.users
+    owner = scene.view.main.get("mail_owner", "postfix")
+    again = f"{owner} is Postfix itself: all mail that it hands in again (sendmail(1), content filters)"
+    if accounts.local_users.get(owner):
+        problem = f"{again} would be charged to {accounts.local_users[owner]}"
+        cure = f"# the file of accounts.local_users: remove the line that begins with {owner}"
+        yield Remark(Finding(Severity.ERROR, "accounts.local_users", problem, cure))
+    if owner in users:
+        cure = f"{POLICYD}\nlists:\n  users: [{', '.join(sorted(users - {owner}))}]"
+        yield Remark(Finding(Severity.ERROR, "lists.users", f"{again} would pass for the list software's", cure))
+
+
 def _local_clients(scene: Scene) -> Iterator[Remark]:
-    """Yield notes on the ports where any local user can use any MAIL FROM, or go past policyd."""
+    """Yield notes on the ports where local users can use any MAIL FROM, or go past policyd."""
     reachable = [port for port in scene.ports if _reachable(scene, port) and not _logins_only(port)]
-    lists = [port for port in reachable if _has_context(port, scene.config.list_contexts)]
+    lists = [port for port in reachable if _has_context(port, scene.config.lists.contexts)]
     believed = [port for port in reachable if port.asked and port not in lists]
     logins = [port for port in believed if _takes_logins(port)]
     for port in logins:
-        problem = "any local user can connect without a login and send in another local customer's name"
+        problem = f"{_who(scene, [port])} can connect without a login and send in another local customer's name"
         cure = override(port.service, {"smtpd_client_restrictions": "permit_sasl_authenticated, reject"})
         yield Remark(Finding(Severity.NOTE, port.service.label, problem, cure))
     groups = (
         ("send in another local customer's name", [one for one in believed if one not in logins]),
         ("pass for the list software", lists),
-        ("hand in mail that policyd is not asked about", [one for one in reachable if exempt(scene, one)]),
     )
     for harm, ports in groups:
         if ports:
-            yield _firewall(scene, ports, f"any local user can connect and {harm}: a firewall can tell users apart")
+            yield _tell_apart(scene, ports, f"{_who(scene, ports)} can connect and {harm}")
+    silent = [one for one in reachable if exempt(scene, one)]
+    if silent:
+        problem = "any local user can connect and hand in mail that policyd is not asked about"
+        yield _note(silent, f"{problem}: a firewall can tell users apart", _firewall(scene, silent))
+
+
+def _who(scene: Scene, ports: Sequence[Port]) -> str:
+    """Return whom policyd takes for whom he says he is: those that it does not know by their Unix user."""
+    known = scene.config.accounts.local_users and all(_asks_here(ask) for port in ports for ask in port.asked)
+    return "a local user who is not in accounts.local_users" if known else "any local user"
+
+
+def _asks_here(ask: Ask) -> bool:
+    """Return whether policyd sees that the Postfix that asks runs on its own host."""
+    transport, _, address = ask.entry.endpoint.partition(":")
+    return transport != "inet" or address.rpartition(":")[0].strip("[]") in _LOOPBACK
+
+
+def _tell_apart(scene: Scene, ports: Sequence[Port], problem: str) -> Remark:
+    if scene.config.accounts.local_users:
+        cure = "# the file of accounts.local_users: a line for each Unix user that runs scripts"
+    else:
+        cure = (
+            f'{POLICYD}; lines "user domain" for all who run scripts: the kernel says who connects\n'
+            'accounts:\n  local_users: "file:/etc/policyd/users.map"'
+        )
+    told = f"{problem}: policyd tells those apart whom it knows, a firewall the others"
+    return _note(ports, told, f"{cure}\n{_firewall(scene, ports)}")
 
 
 def _sendmail(scene: Scene) -> Iterator[Remark]:
@@ -123,11 +166,15 @@ def _sendmail(scene: Scene) -> Iterator[Remark]:
         yield Remark(Finding(Severity.NOTE, "local_login_sender_maps", problem, _sender_maps()))
 
 
-def _firewall(scene: Scene, ports: Sequence[Port], problem: str) -> Remark:
+def _note(ports: Sequence[Port], problem: str, cure: str) -> Remark:
+    return Remark(Finding(Severity.NOTE, ", ".join(port.service.label for port in ports), problem, cure))
+
+
+def _firewall(scene: Scene, ports: Sequence[Port]) -> str:
     numbers = ", ".join(str(number) for number in sorted({port.service.port for port in ports}))
     name = f"policyd_{numbers.replace(', ', '_')}"
     owner = scene.view.main.get("mail_owner", "postfix")
-    cure = (
+    return (
         "# /etc/nftables.conf; add the users of your content filter and list software\n"
         f"table inet {name} {{\n"
         "  chain output {\n"
@@ -136,7 +183,6 @@ def _firewall(scene: Scene, ports: Sequence[Port], problem: str) -> Remark:
         "  }\n"
         "}"
     )
-    return Remark(Finding(Severity.NOTE, ", ".join(port.service.label for port in ports), problem, cure))
 
 
 def _sender_maps() -> str:

@@ -28,7 +28,7 @@ def changes(old: Config, new: Config) -> list[str]:
         *_record("listen", old.listen, new.listen, " (needs a restart)"),
         *_record("store", old.store, new.store, " (needs a restart)"),
         *_record("exempt", old.exempt, new.exempt),
-        *_field("lists.contexts", old.list_contexts, new.list_contexts),
+        *_record("lists", old.lists, new.lists),
         *_field("log.accepted", old.log_accepted, new.log_accepted),
         *_named("schedules", _schedules(old.schedules), _schedules(new.schedules)),
         *_limits(old.limits, new.limits),

@@ -10,6 +10,7 @@ from policyd.conf.accounts import accounts
 from policyd.conf.files import read_text
 from policyd.conf.include import Copies
 from policyd.conf.issues import At, Place
+from policyd.conf.lists import lists
 from policyd.conf.nodes import is_null, parse
 from policyd.conf.plans import Rules, in_force, rules
 from policyd.conf.schedules import schedules
@@ -60,7 +61,7 @@ def _config(path: str, state_directory: str | None, issues: list[Issue]) -> Conf
         store=settings,
         accounts=read.accounts,
         exempt=sections.exempt(values.get(sections.EXEMPT_KEY, NOTHING)),
-        list_contexts=frozenset(values.get(sections.LISTS_KEY, NOTHING).get(sections.CONTEXTS, ())),
+        lists=lists(values.get(sections.LISTS_KEY, NOTHING)),
         schedules={name: schedule for name, schedule in (terms.schedules or {}).items() if schedule is not None},
         limits={name: draft.limit for name, draft in terms.limits.items() if draft is not None},
         plans={name: Terms(name, in_force(drafts or {})) for name, drafts in (terms.plans or {}).items()},

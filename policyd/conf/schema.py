@@ -144,6 +144,14 @@ class Exempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Lists:
+    """How list software is known: by ``contexts`` (policy_contexts or ports) and Unix ``users`` of its own."""
+
+    contexts: frozenset[str] = frozenset()
+    users: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """One configuration, whole and checked.
 
@@ -159,7 +167,7 @@ class Config:
     store: StoreSettings
     accounts: Accounts
     exempt: Exempt
-    list_contexts: frozenset[str]
+    lists: Lists
     schedules: Mapping[str, Schedule]
     limits: Mapping[str, RateLimit]
     plans: Mapping[str, Terms]

@@ -4,11 +4,12 @@ from policyd.conf.accounts import ACCOUNTS, NETWORK
 from policyd.conf.issues import shown
 from policyd.conf.limits import LIMITS
 from policyd.conf.listen import LISTEN, STORE
+from policyd.conf.lists import LISTS
 from policyd.conf.plans import PLANS
 from policyd.conf.schedules import SCHEDULES
 from policyd.conf.schema import Exempt, Network
 from policyd.conf.structures import Key, ListOf, Values, table
-from policyd.conf.values import Unfit, Value, flag, text, word
+from policyd.conf.values import Unfit, Value, flag, word
 from policyd.model import Mode
 
 
@@ -33,11 +34,6 @@ LOGINS = Key(
 CLIENTS: Key[tuple[Network, ...]] = Key(
     "clients", ListOf(NETWORK, "[192.0.2.1]"), "Networks of clients that no limit looks at."
 )
-CONTEXTS = Key(
-    "contexts",
-    ListOf(text("a policy_context", "mailman", r"^\S+$"), "[mailman]"),
-    "policy_contexts that only the list software reaches.",
-)
 ACCEPTED = Key("accepted", flag(), "Whether every accepted request is logged too.")
 
 VERSION = Key(
@@ -52,15 +48,7 @@ EXEMPT_KEY = Key(
     table(RECIPIENTS, LOGINS, CLIENTS, example='{recipients: ["postmaster@*"]}'),
     "What no limit looks at.",
 )
-LISTS_KEY = Key(
-    "lists",
-    table(
-        CONTEXTS,
-        example="{contexts: [mailman]}",
-        later=("users", "known", "mailing_over", "seen_slack", "outside_hours"),
-    ),
-    "How list software is known.",
-)
+LISTS_KEY = Key("lists", LISTS, "How list software is known.")
 SCHEDULES_KEY = Key("schedules", SCHEDULES, "Named hours of the week, which can lift limits.")
 LIMITS_KEY = Key("limits", LIMITS, "The limits, by name.", required=True)
 PLANS_KEY = Key("plans", PLANS, "The plans, by name: sets of limits.", required=True)

@@ -1,6 +1,7 @@
 """From a request to its charges: pure, time is an argument."""
 
 import re
+from collections.abc import Callable
 from fnmatch import translate
 from typing import NamedTuple
 
@@ -13,6 +14,9 @@ from policyd.policy.traffic import Attribution, within
 MOST_RECIPIENTS = 1_000_000
 MOST_BYTES = 10**12
 """More is counted as so much: no message has it, and Redis would work long on such a number or not hold it."""
+
+Owner = Callable[[PolicyRequest], str]
+"""Says which Unix user sends; "" when that cannot be known."""
 
 _MOST_STANDINGS = 20_000
 
@@ -46,6 +50,11 @@ class _Standing(NamedTuple):
     usual: ChargePlan | None
 
 
+def nobody(request: PolicyRequest) -> str:  # noqa: ARG001  # an Owner
+    """Know of no Unix user."""
+    return ""
+
+
 class Planner:
     """Plans requests under one Config; remembers the standing of the senders that it has seen."""
 
@@ -55,35 +64,41 @@ class Planner:
         self._delimiter = config.accounts.delimiter
         self._exempt_recipients = _pattern(config.exempt.recipients)
         self._exempt_logins = _pattern(config.exempt.logins)
-        self._standings: dict[tuple[str, str, bool, str, int], _Standing] = {}
+        self._standings: dict[tuple[str, str, bool, str, int, str], _Standing] = {}
 
-    def plan(self, request: PolicyRequest, now: int) -> ChargePlan:
-        """Return the charges of one recipient (RCPT) at ``now``, in ms since the epoch."""
-        standing = self._standing(request)
+    def plan(self, request: PolicyRequest, now: int, owner: Owner = nobody) -> ChargePlan:
+        """Return the charges of one recipient (RCPT) at ``now``, in ms since the epoch.
+
+        ``owner`` is asked only where the Unix user changes who is charged.
+        """
+        standing = self._standing(request, owner)
         exempt = self._is_exempt(request, request.recipient)
         if standing.usual is not None and not exempt:
             return standing.usual
         return self._plan(standing, request, now, 1, exempt=exempt)
 
-    def plan_message(self, request: PolicyRequest, now: int, known: Traffic | None = None) -> ChargePlan:
+    def plan_message(
+        self, request: PolicyRequest, now: int, owner: Owner = nobody, known: Traffic | None = None
+    ) -> ChargePlan:
         """Return the charges of a whole message (END-OF-MESSAGE), for ``recipient_count`` recipients.
 
         ``known`` is what its recipients were attributed to: one message has one account, though
         Postfix may ask about its end with another policy_context.
         """
-        standing = self._standing(request) if known is None else self._new_standing(known, request)
+        standing = self._standing(request, owner) if known is None else self._new_standing(known, request)
         recipients = min(request.recipient_count, MOST_RECIPIENTS)
         exempt = self._is_exempt(request, request.recipient if recipients == 1 else "")
         return self._plan(standing, request, now, recipients, exempt=exempt)
 
-    def _standing(self, request: PolicyRequest) -> _Standing:
+    def _standing(self, request: PolicyRequest, owner: Owner) -> _Standing:
         local = self._attribution.is_local(request.client_address)
-        sender = (request.sasl_username, request.sender, local, request.policy_context, request.server_port)
+        user = owner(request) if self._attribution.asks_user(request) else ""
+        sender = (request.sasl_username, request.sender, local, request.policy_context, request.server_port, user)
         standing = self._standings.get(sender)
         if standing is None:
             if len(self._standings) >= _MOST_STANDINGS:
                 self._standings.clear()
-            standing = self._new_standing(self._attribution.traffic(request), request)
+            standing = self._new_standing(self._attribution.traffic(request, user), request)
             self._standings[sender] = standing
         return standing
 

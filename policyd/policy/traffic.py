@@ -1,8 +1,8 @@
 """Who is charged for a request, how sure that is, and which kind of sending it is.
 
-The first that fits: the SASL login; the list software's own context or port; a client on this
-host, by its envelope sender; anybody else is inbound and charges nobody. A stranger's envelope
-sender is never believed.
+The first that fits: the SASL login; the list software's own context, port or Unix user; a client on
+this host, by the Unix user that it is, else by its envelope sender; anybody else is inbound and
+charges nobody. A stranger's envelope sender is never believed.
 """
 
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -19,15 +19,28 @@ class Attribution:
 
     def __init__(self, config: Config) -> None:
         self._accounts = config.accounts
-        self._list_contexts = config.list_contexts
+        self._lists = config.lists
         self._local: dict[str, bool] = {}
+        self._knows_users = bool(config.lists.users or config.accounts.local_users)
 
-    def traffic(self, request: PolicyRequest) -> Traffic:
-        """Return who is charged for a request. Never raises, whatever the addresses hold."""
+    def asks_user(self, request: PolicyRequest) -> bool:
+        """Return whether it matters which Unix user sends: he is on this host, has no login, and is not a bounce."""
+        plain = self._knows_users and not request.sasl_username and bool(request.sender)
+        return plain and self.is_local(request.client_address)
+
+    def traffic(self, request: PolicyRequest, user: str = "") -> Traffic:
+        """Return who is charged for a request. Never raises, whatever the addresses hold.
+
+        ``user`` is the Unix user who sends, "" where that is unknown or does not matter.
+        """
         sender = normalise(request.sender, self._accounts.delimiter)
         if request.sasl_username:
             return self._login(request, sender)
-        if self._from_list_software(request):
+        customer = self._customer(user)
+        if customer:
+            name = f"{user.lower()}@{customer}"
+            return Traffic(TrafficKind.SCRIPT, customer, Sure.VERIFIED, name, str(sender))
+        if self._from_list_software(request, user):
             account = self.hosted(sender.domain)
             if account:
                 return _charged(TrafficKind.LIST, account, Sure.VERIFIED, sender)
@@ -58,9 +71,17 @@ class Attribution:
             return ""
         return self._accounts.local_users.get(login.local) or self._accounts.default_domain
 
-    def _from_list_software(self, request: PolicyRequest) -> bool:
-        names = self._list_contexts
-        return bool(names) and (request.policy_context in names or str(request.server_port) in names)
+    def _customer(self, user: str) -> str:
+        """Return the account of a Unix user, "" when he has none or is the list software's own."""
+        if not user or user in self._lists.users:
+            return ""
+        return self._accounts.local_users.get(user.lower(), "")
+
+    def _from_list_software(self, request: PolicyRequest, user: str) -> bool:
+        names = self._lists.contexts
+        if names and (request.policy_context in names or str(request.server_port) in names):
+            return True
+        return bool(user) and user in self._lists.users
 
     def _local_client(self, request: PolicyRequest, sender: Address) -> Traffic:
         if not request.sender:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,9 +14,9 @@ pytestmark = pytest.mark.e2e
 
 SOCKET = "every user of this host can ask in any customer's name"
 TCP = "every program that reaches it can ask in any customer's name"
-LOCAL = "any local user can connect and send in another local customer's name"
-LOGINS = "any local user can connect without a login"
-LISTS = "any local user can connect and pass for the list software"
+LOCAL = "can connect and send in another local customer's name"
+LOGINS = "can connect without a login"
+LISTS = "can connect and pass for the list software"
 PAST = "any local user can connect and hand in mail that policyd is not asked about"
 SENDMAIL = "take any sender from any user"
 VERIFIED = "its policy_context makes senders verified"
@@ -29,7 +30,7 @@ LIST_PORT = f"""\
   -o smtpd_hard_error_limit=5000
   -o smtpd_soft_error_limit=5000
 """
-MAILMAN = {"list_contexts": frozenset({"mailman"})}
+MAILMAN = {"lists__contexts": frozenset({"mailman"})}
 
 
 def test_a_socket_that_will_be_open_to_all_is_found(lab: Lab) -> None:
@@ -108,6 +109,48 @@ def test_a_port_for_logins_is_closed_by_postfix_itself(lab: Lab) -> None:
     assert (finding.severity, finding.where) == (Severity.NOTE, "submission (587)")
     assert none(lab.obey(finding).audit(), LOGINS)
     assert the(lab.audit(), LOCAL).where == "smtp (25), 127.0.0.1:10027"
+
+
+def test_known_unix_users_close_a_port(lab: Lab) -> None:
+    """Who is in local_users sends in his own name only, so that the notes are about the others."""
+    lab.good().master(LIST_PORT)
+    before = lab.audit(**MAILMAN)
+    after = lab.audit(**MAILMAN, accounts__local_users={"web7": "example.org"})
+
+    for about in (LOCAL, LOGINS, LISTS):
+        assert the(before, about).problem.startswith("any local user can ")
+        assert the(after, about).problem.startswith("a local user who is not in accounts.local_users can ")
+    assert the(before, LOCAL).write.splitlines()[1:3] == [
+        "accounts:",
+        '  local_users: "file:/etc/policyd/users.map"',
+    ]
+    assert the(after, LOCAL).write.startswith("# the file of accounts.local_users: a line for each Unix user")
+
+
+@pytest.mark.parametrize(("host", "known"), [("192.0.2.5", False), ("127.0.0.1", True)])
+def test_unix_users_are_known_only_where_postfix_asks_from_this_host(lab: Lab, host: str, known: bool) -> None:
+    """On TCP from another address the Postfix that asks is taken for one on another host."""
+    lab.good().main(f"policyd_check = {ENTRY.replace('unix:policyd/policy', f'inet:{host}:10031')}")
+    found = lab.audit(listen__postfix=(Endpoint(host=host, port=10031),), accounts__local_users={"web7": "example.org"})
+
+    assert the(found, LOCAL).problem.startswith("a local user who is not" if known else "any local user")
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"accounts__local_users": {"postfix": "example.org"}}, "accounts.local_users"),
+        ({"lists__users": frozenset({"list", "postfix"})}, "lists.users"),
+    ],
+)
+def test_postfix_itself_is_no_customer(lab: Lab, changes: dict[str, Any], where: str) -> None:
+    """Mail that Postfix hands in again must not be charged to its own user, nor pass for a list's."""
+    finding = the(lab.good().audit(**changes), "is Postfix itself")
+
+    assert (finding.severity, finding.where) == (Severity.ERROR, where)
+    assert none(
+        lab.audit(lists__users=frozenset({"list"}), accounts__local_users={"web7": "example.org"}), "is Postfix"
+    )
 
 
 def test_no_local_clients_means_no_local_senders(lab: Lab) -> None:
@@ -189,7 +232,7 @@ def test_a_list_port_that_strangers_reach_is_found(lab: Lab, names: set[str]) ->
     """A port whose context or number is the list software's own must be closed to others."""
     lab.good().master(LIST_PORT.replace("127.0.0.1:10030", "10030"))
 
-    finding = the(lab.audit(list_contexts=frozenset(names)), ANYBODY)
+    finding = the(lab.audit(lists__contexts=frozenset(names)), ANYBODY)
 
     assert (finding.severity, finding.where) == (Severity.ERROR, "10030")
-    assert none(lab.obey(finding).audit(list_contexts=frozenset(names)), ANYBODY)
+    assert none(lab.obey(finding).audit(lists__contexts=frozenset(names)), ANYBODY)

@@ -8,7 +8,7 @@ import pytest
 
 from policyd.conf import files
 from policyd.conf.load import load
-from policyd.conf.schema import Endpoint, Exempt, Listen, StoreSettings
+from policyd.conf.schema import Endpoint, Exempt, Listen, Lists, StoreSettings
 from policyd.errors import ConfigError
 from policyd.model import Action, Counts, Mode, Per
 from tests.support.configs import loaded, problems, write_config
@@ -94,7 +94,7 @@ def test_mode_exempt_lists_and_log_are_read(tmp_path: Path) -> None:
         tmp_path,
         mode="observe",
         exempt='{recipients: ["Postmaster@*"], logins: [News], clients: [192.0.2.1, "2001:db8::/32"]}',
-        lists="{contexts: [mailman, sympa]}",
+        lists="{contexts: [mailman, sympa], users: [list]}",
         log="{accepted: true}",
     )
 
@@ -102,7 +102,7 @@ def test_mode_exempt_lists_and_log_are_read(tmp_path: Path) -> None:
     assert config.exempt == Exempt(
         ("postmaster@*",), ("news",), (ip_network("192.0.2.1/32"), ip_network("2001:db8::/32"))
     )
-    assert config.list_contexts == {"mailman", "sympa"}
+    assert config.lists == Lists(frozenset({"mailman", "sympa"}), frozenset({"list"}))
     assert config.log_accepted
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policyd.conf.schema import Config, Exempt, Schedule
+from policyd.conf.schema import Config, Exempt, Lists, Schedule
 from policyd.model import (
     UNLISTED,
     Action,
@@ -21,7 +21,7 @@ from policyd.model import (
     Traffic,
     TrafficKind,
 )
-from policyd.policy.plan import _MOST_STANDINGS, MOST_BYTES, MOST_RECIPIENTS, ChargePlan, Planner
+from policyd.policy.plan import _MOST_STANDINGS, MOST_BYTES, MOST_RECIPIENTS, ChargePlan, Owner, Planner
 from tests.support.clock import START
 from tests.support.config import HOUR, UNLISTED_HOURLY, Site, asked, by_login, config, locally, networks, rate
 
@@ -38,6 +38,11 @@ def at_end(config: Config, recipients: int, **request: object) -> ChargePlan:
     """Return the plan of a message sent with a login, at its END-OF-MESSAGE."""
     request = {"protocol_state": "END-OF-MESSAGE", "recipient": "", "recipient_count": recipients, **request}
     return Planner(config).plan_message(by_login(**request), START)  # type: ignore[arg-type]
+
+
+def owned_by(user: str) -> Owner:
+    """Return what says that a Unix user sends."""
+    return lambda _: user
 
 
 def costs(plan: ChargePlan) -> dict[str, int]:
@@ -210,7 +215,7 @@ def test_several_recipients_of_a_message_are_all_counted_as_remote() -> None:
 def test_a_message_keeps_what_its_recipients_were_attributed_to() -> None:
     """The end of a message is charged like its recipients, though its own attributes say otherwise."""
     known = Traffic(TrafficKind.LIST, "example.net", Sure.VERIFIED, "news@example.net", "news@example.net")
-    found = Planner(config()).plan_message(asked(recipient_count=5), START, known)
+    found = Planner(config()).plan_message(asked(recipient_count=5), START, known=known)
     assert (found.traffic, found.charges[0].subject, found.charges[0].cost) == (known, "example.net", 5)
 
 
@@ -264,8 +269,9 @@ requests = st.builds(
     size=st.integers(0, 3),
     recipient_count=st.integers(0, 2),
 )
+users = st.sampled_from(["", "web7", "list", "root"])
 SITES = [
-    {"limits": (rate(), UNLISTED_HOURLY), "list_contexts": ("mailman", "25")},
+    {"limits": (rate(), UNLISTED_HOURLY), "lists": Lists(frozenset({"mailman", "25"}), frozenset({"list"}))},
     {
         "limits": (rate(), rate("client", 5, per=Per.CLIENT)),
         "exempt": Exempt(("abuse@*",), (), networks("198.51.100.0/24")),
@@ -275,17 +281,29 @@ SITES = [
 ]
 
 
-@given(st.lists(requests, min_size=2, max_size=12), st.sampled_from(SITES), st.booleans())
+@given(st.lists(st.tuples(requests, users), min_size=2, max_size=12), st.sampled_from(SITES), st.booleans())
 def test_what_is_remembered_of_a_sender_changes_no_plan(
-    told: list[PolicyRequest], site: dict[str, Any], verified: bool
+    told: list[tuple[PolicyRequest, str]], site: dict[str, Any], verified: bool
 ) -> None:
     """A planner that has seen many requests plans each as one that has seen none."""
     contexts = frozenset({"local-login"}) if verified else frozenset()
-    made = Site(**site, accounts={"default_domain": "example.net", "verified_contexts": contexts}).config()
+    accounts = {"default_domain": "example.net", "verified_contexts": contexts, "local_users": {"web7": "example.net"}}
+    made = Site(**site, accounts=accounts).config()
     planner = Planner(made)
-    for request in told:
-        assert planner.plan(request, START) == Planner(made).plan(request, START)
-        assert planner.plan_message(request, START) == Planner(made).plan_message(request, START)
+    for request, user in told:
+        owner = owned_by(user)
+        assert planner.plan(request, START, owner) == Planner(made).plan(request, START, owner)
+        assert planner.plan_message(request, START, owner) == Planner(made).plan_message(request, START, owner)
+
+
+def test_one_sender_is_another_account_for_another_unix_user() -> None:
+    """What is remembered of a sender is remembered for the user who sent."""
+    accounts = {"local_users": {"web7": "example.net", "web8": "example.org"}}
+    planner = Planner(config(accounts=accounts))
+    users = ["web7", "web8", "", "web7"]
+    found = [planner.plan(locally("a@example.org"), START, owned_by(user)).traffic for user in users]
+    assert [traffic.account for traffic in found] == ["example.net", "example.org", "example.org", "example.net"]
+    assert [traffic.sure for traffic in found] == [Sure.VERIFIED, Sure.VERIFIED, Sure.CLAIMED, Sure.VERIFIED]
 
 
 def test_only_so_many_senders_are_remembered() -> None:

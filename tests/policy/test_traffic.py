@@ -4,17 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policyd.conf.schema import Lists
 from policyd.model import UNLISTED, PolicyRequest, Sure, Traffic, TrafficKind
 from policyd.policy.traffic import _REMEMBERED_CLIENTS, Attribution, within
-from tests.support.config import asked, by_login, config, locally, networks
+from tests.support.config import MAILMAN, asked, by_login, config, locally, networks
 
 FOREIGN = "192.0.2.17"
 
 
 def traffic(request: PolicyRequest, **accounts: object) -> Traffic:
     """Return who is charged when ``accounts`` differ from the defaults."""
-    contexts = accounts.pop("list_contexts", ())
-    return Attribution(config(accounts=accounts, list_contexts=contexts)).traffic(request)
+    lists, user = accounts.pop("lists", Lists()), str(accounts.pop("user", ""))
+    return Attribution(config(accounts=accounts, lists=lists)).traffic(request, user)
 
 
 # 1. SASL login
@@ -90,7 +91,7 @@ def test_all_ways_to_write_a_login_lead_to_one_key(login: str) -> None:
 def test_what_only_list_software_reaches_is_list_traffic(entry: dict[str, object]) -> None:
     """A policy_context or port that lists names makes it list traffic of the sender's account, verified."""
     request = asked(sender="news-bounces+bob=remote.test@example.org", **entry)
-    found = traffic(request, list_contexts=("mailman", "10026"))
+    found = traffic(request, lists=Lists(frozenset({"mailman", "10026"})))
     expected = Traffic(
         TrafficKind.LIST,
         "example.org",
@@ -105,20 +106,20 @@ def test_a_list_of_an_alias_is_charged_to_what_it_leads_to() -> None:
     """A list in an alias domain charges the account behind it."""
     request = asked(sender="news-bounces@lists.example.org", policy_context="mailman")
     aliases = {"lists.example.org": "example.org"}
-    assert traffic(request, list_contexts=("mailman",), aliases=aliases).account == "example.org"
+    assert traffic(request, lists=MAILMAN, aliases=aliases).account == "example.org"
 
 
 def test_list_software_that_sends_for_a_strange_domain_charges_nobody_by_that() -> None:
     """A sender that is not hosted here is no list of ours; where the client stands decides then."""
     foreign = asked(sender="x@invented.test", policy_context="mailman")
-    assert traffic(foreign, list_contexts=("mailman",)).kind is TrafficKind.INBOUND
+    assert traffic(foreign, lists=MAILMAN).kind is TrafficKind.INBOUND
     local = locally("x@invented.test", policy_context="mailman")
-    assert traffic(local, list_contexts=("mailman",)).kind is TrafficKind.RELAYED
+    assert traffic(local, lists=MAILMAN).kind is TrafficKind.RELAYED
 
 
 def test_a_request_without_context_and_port_is_no_list_traffic() -> None:
     """What Postfix leaves empty matches no context."""
-    assert traffic(asked(server_port=0), list_contexts=("mailman",)).kind is TrafficKind.INBOUND
+    assert traffic(asked(server_port=0), lists=MAILMAN).kind is TrafficKind.INBOUND
 
 
 # 3. local clients
@@ -182,6 +183,61 @@ def test_a_null_sender_from_a_local_client_charges_nobody() -> None:
     """Bounces and notices of this host are never charged."""
     found = traffic(locally(""))
     assert found == Traffic(TrafficKind.SCRIPT, "", Sure.NOBODY, "", "")
+
+
+# the Unix user behind a local client
+
+CUSTOMERS = {"local_users": {"web7": "example.net"}}
+SOFTWARE = Lists(users=frozenset({"list"}))
+
+
+@pytest.mark.parametrize("sender", ["www@example.org", "web7@example.net", "x@invented.test", "web7@mx.host.test"])
+@pytest.mark.parametrize("context", ["", "mailman", "local-login"])
+def test_a_unix_user_with_an_account_is_charged_whatever_mail_from_says(sender: str, context: str) -> None:
+    """He is verified, also in a context that verifies senders or that the list software has for itself."""
+    request = locally(sender, policy_context=context)
+    found = traffic(request, user="web7", lists=MAILMAN, verified_contexts=frozenset({"local-login"}), **CUSTOMERS)
+    assert found == Traffic(TrafficKind.SCRIPT, "example.net", Sure.VERIFIED, "web7@example.net", sender)
+
+
+def test_a_unix_user_is_found_as_logins_are() -> None:
+    """The map of local users is in lower case."""
+    assert traffic(locally(), user="Web7", **CUSTOMERS).account == "example.net"
+
+
+@pytest.mark.parametrize("user", ["", "postfix", "www-data", "root"])
+def test_a_unix_user_without_an_account_says_nothing(user: str) -> None:
+    """The sender decides then, as if no user were known."""
+    for request in (locally(), locally("x@invented.test"), locally(policy_context="mailman"), locally("")):
+        known = traffic(request, user=user, lists=MAILMAN, **CUSTOMERS)
+        assert known == traffic(request, lists=MAILMAN, **CUSTOMERS)
+
+
+def test_the_list_softwares_user_is_a_verified_list() -> None:
+    """What a Unix user of lists.users sends for a hosted domain is list traffic, whatever local_users has for him."""
+    found = traffic(
+        locally("news-bounces@example.org"), user="list", lists=SOFTWARE, local_users={"list": "example.net"}
+    )
+    assert (found.kind, found.account, found.sure) == (TrafficKind.LIST, "example.org", Sure.VERIFIED)
+    assert traffic(locally("x@invented.test"), user="list", lists=SOFTWARE).kind is TrafficKind.RELAYED
+
+
+@pytest.mark.parametrize(
+    ("request_", "asks"),
+    [
+        (locally(), True),
+        (locally(policy_context="mailman"), True),
+        (locally(""), False),
+        (locally(sasl_username="alice@example.org"), False),
+        (asked(), False),
+    ],
+    ids=["local", "list software's context", "null sender", "login", "inbound"],
+)
+def test_the_kernel_is_asked_only_where_it_matters(request_: PolicyRequest, asks: bool) -> None:
+    """Logins, null senders and inbound mail need no look-up; nothing does where no user is named."""
+    assert Attribution(config(accounts=CUSTOMERS)).asks_user(request_) is asks
+    assert Attribution(config(lists=SOFTWARE)).asks_user(request_) is asks
+    assert Attribution(config()).asks_user(request_) is False
 
 
 # 4. anybody else

@@ -11,7 +11,7 @@ from policyd.model import UNLISTED, Action, Counts, Mode, Per, Recipients, Traff
 from policyd.service import STORE_DOWN
 from policyd.store.base import Op
 from tests.support.config import UNLISTED_HOURLY, asked, config, rate
-from tests.support.deciding import PATIENCE, World
+from tests.support.deciding import HOST, PATIENCE, World
 
 LOCAL: dict[str, Any] = {"client_address": "127.0.0.1", "sasl_username": "", "sender": "www@example.org"}
 INBOUND: dict[str, Any] = {"sasl_username": "", "sender": "alice@example.org", "recipient": "bob@example.net"}
@@ -49,6 +49,24 @@ def test_a_request_that_charges_nothing_makes_no_store_call(
     if "protocol_state" not in said:
         assert message.end(1, said.get("recipient", "r0@remote.test")).action is Action.ACCEPT
     assert world.ops == []
+
+
+# the Unix user
+
+
+def test_a_unix_user_is_charged_for_what_he_sends_in_anothers_name(world: World) -> None:
+    """The user behind the client's port pays, at the end of the message too; only local senders are looked up."""
+    world.config = config(accounts={"local_users": {"web7": "example.net"}})
+    world.daemon.users.names[43210] = "web7"
+    message = world.connection().message(**LOCAL)
+    message.to("a@remote.test", "b@remote.test", "b@remote.test")
+    message.end(3)
+    assert (world.used(account="example.net"), world.used()) == (3, 0)
+    assert set(world.daemon.users.asked) == {(HOST, 43210)}
+    world.daemon.users.asked.clear()
+    for said in ({}, INBOUND, LOCAL | {"sender": ""}):
+        world.connection().message(**said).many(2)
+    assert world.daemon.users.asked == []
 
 
 # over the limit

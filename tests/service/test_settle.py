@@ -5,7 +5,7 @@ import pytest
 from policyd.conf.schema import Exempt
 from policyd.model import Action, Counts, Recipients, TrafficKind
 from policyd.store.base import Op
-from tests.support.config import config, rate
+from tests.support.config import MAILMAN, config, rate
 from tests.support.deciding import World
 
 REMOTE = rate("remote-hourly", recipients=Recipients.REMOTE)
@@ -78,7 +78,7 @@ def test_an_end_on_a_connection_of_its_own_settles(world: World) -> None:
 
 def test_the_end_is_charged_like_its_recipients_whatever_its_own_context_says(world: World) -> None:
     """A context that makes recipients list traffic need not be repeated in the entry for the end."""
-    world.config = config(rate(), rate("list-share", traffic=[TrafficKind.LIST]), list_contexts=("mailman",))
+    world.config = config(rate(), rate("list-share", traffic=[TrafficKind.LIST]), lists=MAILMAN)
     said = {"sasl_username": "", "sender": "news-bounces@example.org"}
     message = world.connection().message(policy_context="mailman", **said)
     message.many(4)

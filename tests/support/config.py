@@ -5,7 +5,18 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from typing import Any
 
-from policyd.conf.schema import Accounts, Config, Exempt, Listen, Network, RateLimit, Schedule, StoreSettings, Terms
+from policyd.conf.schema import (
+    Accounts,
+    Config,
+    Exempt,
+    Listen,
+    Lists,
+    Network,
+    RateLimit,
+    Schedule,
+    StoreSettings,
+    Terms,
+)
 from policyd.conf.terms import DEFAULT_OVER
 from policyd.model import Action, Mode, PolicyRequest, TrafficKind
 
@@ -30,6 +41,8 @@ def rate(name: str = "domain-hourly", max: int | None = 400, window: int = HOUR,
     return RateLimit(name, max, window, over=actions, traffic=traffic, **fields)
 
 
+MAILMAN = Lists(contexts=frozenset({"mailman"}))
+
 UNLISTED_HOURLY = rate("unlisted-hourly", 2000, traffic=[TrafficKind.RELAYED])
 
 
@@ -48,7 +61,7 @@ class Site:
     changed: Mapping[str, tuple[RateLimit, ...]] = field(default_factory=dict)
     schedules: tuple[Schedule, ...] = ()
     exempt: Exempt = field(default_factory=Exempt)
-    list_contexts: Iterable[str] = ()
+    lists: Lists = field(default_factory=Lists)
     mode: Mode = Mode.ENFORCE
     listen: Listen = field(default_factory=Listen)
     store: StoreSettings = field(default_factory=StoreSettings)
@@ -65,7 +78,7 @@ class Site:
             store=self.store,
             accounts=self._accounts(),
             exempt=self.exempt,
-            list_contexts=frozenset(self.list_contexts),
+            lists=self.lists,
             schedules={schedule.name: schedule for schedule in self.schedules},
             limits={limit.name: limit for limit in self.limits},
             plans=plans,

@@ -90,13 +90,27 @@ class CountingStore:
             self.redis.submit(call, done)
 
 
+class Users:
+    """Implements service.Owners: the Unix user by the port of the client; what was asked, in order."""
+
+    def __init__(self) -> None:
+        self.names: dict[int, str] = {}
+        self.asked: list[tuple[str, int]] = []
+
+    def user(self, host: str, request: PolicyRequest) -> str:
+        """Return the user who was said to hold the port."""
+        self.asked.append((host, request.client_port))
+        return self.names.get(request.client_port, "")
+
+
 class Daemon:
     """A Service and what belongs to it."""
 
     def __init__(self, site: Config, url: str, clock: ManualClock) -> None:
+        self.users = Users()
         self.heard = Heard()
         self.store = CountingStore(RedisStore(Server(url), 10_000, clock, Watch(lambda _: None, lambda _: None)))
-        self.service = Service(site, self.store, self.heard, clock)
+        self.service = Service(site, self.store, self.heard, clock, self.users)
 
 
 class World:

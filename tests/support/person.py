@@ -2,8 +2,21 @@
 
 import json
 import os
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Sequence
+from pwd import getpwnam
 from typing import Any
+
+_SENDS = r"""
+import smtplib, sys
+with smtplib.SMTP("127.0.0.1", int(sys.argv[1]), timeout=30) as smtp:
+    smtp.ehlo("script.test")
+    smtp.mail(sys.argv[2])
+    codes = [smtp.rcpt(recipient)[0] for recipient in sys.argv[3:]]
+    if 250 in codes:
+        assert smtp.data("Subject: x\n\nx\n")[0] == 250
+    print(*codes)
+"""
 
 
 def as_user(uid: int, work: Callable[[], Any]) -> Any:
@@ -35,3 +48,14 @@ def _result(uid: int, work: Callable[[], Any]) -> dict[str, Any]:
         return {"value": work()}
     except BaseException as error:  # noqa: BLE001  # nothing else tells the test
         return {"error": repr(error)}
+
+
+def sends_as(user: str, port: int, sender: str, recipients: Sequence[str]) -> list[int]:
+    """Return the answers to the recipients of a message that a Unix user sends on loopback, as any script could."""
+    command = ["/usr/bin/python3", "-c", _SENDS, str(port), sender, *recipients]
+    done = subprocess.run(
+        command, user=user, group=getpwnam(user).pw_gid, extra_groups=[], cwd="/",
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return [int(code) for code in done.stdout.split()]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from policyd.audit.postfix import Finding, PostfixView, Severity, audit, read_postfix
-from policyd.conf.schema import Accounts, Config, Endpoint, Exempt, Listen, StoreSettings, Terms
+from policyd.conf.schema import Accounts, Config, Endpoint, Exempt, Listen, Lists, StoreSettings, Terms
 from policyd.model import Mode
 
 ENTRY = "check_policy_service { unix:policyd/policy, timeout=45s, try_limit=2, default_action=DUNNO }"
@@ -68,7 +68,7 @@ def config_of(queue: str, **changes: Any) -> Config:
         store=StoreSettings(),
         accounts=accounts,
         exempt=Exempt(),
-        list_contexts=frozenset(),
+        lists=Lists(),
         schedules={},
         limits={},
         plans={"shared": Terms("shared", ())},

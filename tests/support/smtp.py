@@ -65,6 +65,13 @@ class Session:
         except (smtplib.SMTPServerDisconnected, OSError):
             self._smtp.close()
 
+    @property
+    def local_port(self) -> int:
+        """The port of the client's end."""
+        assert self._smtp.sock is not None
+        port: int = self._smtp.sock.getsockname()[1]
+        return port
+
     def mail(self, sender: str, *options: str) -> Reply:
         """Begin a message."""
         return self.command(" ".join((f"MAIL FROM:<{sender}>", *options)))

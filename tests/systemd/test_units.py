@@ -65,6 +65,15 @@ def test_a_mistake_is_found(copied: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["policyd.service", "policyd@.service"])
+def test_the_kernel_can_be_asked_who_connects(name: str) -> None:
+    """The daemon may open a netlink socket, and needs no capability for it (policyd/owner.py)."""
+    service = parsed(name)["Service"]
+
+    assert "AF_NETLINK" in service["RestrictAddressFamilies"].split()
+    assert service["CapabilityBoundingSet"] == ""
+
+
+@pytest.mark.parametrize("name", ["policyd.service", "policyd@.service"])
 def test_exposure(copied: Path, name: str) -> None:
     """The services are as little exposed as a daemon with sockets can be."""
     result = subprocess.run(
