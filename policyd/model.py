@@ -116,7 +116,7 @@ class Traffic(NamedTuple):
 
 
 class CounterType(Word):
-    """The counter types of the store; each is one file in ``store/lua``."""
+    """The counter types of the store; each is one file in ``store/lua``. New ones are added at the end."""
 
     RING = "ring"
     LOG = "log"
@@ -128,7 +128,8 @@ class Charge(NamedTuple):
     ``cost`` is what is asked for; in a settlement it is the sum that the receipts must have.
     ``window`` is in milliseconds. ``observed`` counts past ``max`` and never refuses.
     ``once`` charges a message once, however many requests it makes. ``skipped`` marks a recipient
-    that the limit does not look at, so that a settlement leaves it out too.
+    that the limit does not look at, so that a settlement leaves it out too. With ``lock`` (ms) a
+    first refusal is followed by others for so long, whatever is counted meanwhile.
     """
 
     type: CounterType
@@ -140,6 +141,7 @@ class Charge(NamedTuple):
     observed: bool = False
     once: bool = False
     skipped: bool = False
+    lock: int = 0
 
 
 class Episode(NamedTuple):
@@ -152,8 +154,9 @@ class Episode(NamedTuple):
 class Usage(NamedTuple):
     """What one counter held when the store looked at it.
 
-    ``used`` includes the charge when it was made. ``fits_at`` is 0 when the cost fitted, the moment
-    from which it would fit, or ``NEVER_FITS``. ``episode`` is set exactly when the cost did not fit.
+    ``used`` includes the charge when it was made; ``max`` is a temporary raise's while there is one.
+    ``fits_at`` is 0 when the cost fitted, the moment from which it would fit, or ``NEVER_FITS``.
+    ``episode`` is set exactly when the cost did not fit.
     """
 
     used: int
@@ -162,10 +165,19 @@ class Usage(NamedTuple):
     episode: Episode | None
 
 
+class Suspension(NamedTuple):
+    """A suspension in force: its name in the call, its end in ms (0: until it is resumed), its reference."""
+
+    name: str
+    until: int
+    ref: str
+
+
 class Outcome(NamedTuple):
     """The store's answer to one call, one usage for each charge in the order of the call.
 
     ``unknown``: a settlement of a message that had no record, so that all of it was charged.
+    ``suspended``: the call was refused for that, no counter was looked at, and there are no usages.
     """
 
     admitted: bool
@@ -173,6 +185,7 @@ class Outcome(NamedTuple):
     now: int
     usages: tuple[Usage, ...]
     unknown: bool = False
+    suspended: Suspension | None = None
 
 
 class Verdict(NamedTuple):

@@ -13,6 +13,9 @@ The contract of the script (``store/lua``):
     give back   the record's receipts are undone into the sub-windows that they came from, unless
                 another request was seen since (``fingerprint`` differs) or it was settled
     peek        what the counters hold; changes nothing
+
+Charge and peek heed what stands of the account in its state: suspensions of the call's subjects
+first, then raises (another maximum for a while) and locks (refused until a moment).
 """
 
 from collections.abc import Callable
@@ -48,12 +51,17 @@ class Record(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One call of the script. ``record`` is None for a peek."""
+    """One call of the script. ``record`` is None for a peek, and for a charge that belongs to no message.
+
+    ``suspensions`` are the names under which the subjects of the call may be suspended: a charge is
+    refused, and a peek answered, by the first that is in force.
+    """
 
     op: Op
     account: str
     record: Record | None
     charges: tuple[Charge, ...]
+    suspensions: tuple[str, ...] = ()
 
 
 Done = Callable[[Outcome | StoreError], None]

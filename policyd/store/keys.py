@@ -4,7 +4,7 @@
     policyd:1:{<account>}:message:<host>:<instance>    a message record
     policyd:1:{<account>}:episode:<limit>:<subject>    the ref of an episode, and when it ends unless it goes on
     policyd:1:{<account>}:events                       the last 200 events of the account, newest first
-    policyd:1:{<account>}:state                        reserved: suspension, raises, locks (one hash)
+    policyd:1:{<account>}:state                        suspensions, raises and locks: one small hash
     policyd:1:index:...                                written off the answer's path; never decides
 
 All keys of one decision share the hash tag, so they stand on one slot of a cluster. Names are
@@ -36,7 +36,27 @@ def counter(tagged: bytes, type_: str, limit: str, subject: str) -> bytes:
 
 def message(tagged: bytes, host: str, instance: str) -> bytes:
     """Return the key of a message record. ``instance`` is unique for each host only."""
-    return b"%smessage:%s:%s" % (tagged, short(host), short(instance))
+    return b"%smessage:%s" % (tagged, short(f"{host}:{instance}"))
+
+
+def state(tagged: bytes) -> bytes:
+    """Return the key of what stands of an account: a hash of suspensions, raises and locks."""
+    return tagged + b"state"
+
+
+def suspension(name: str) -> bytes:
+    """Return the field of a suspension."""
+    return b"suspended:" + short(name)
+
+
+def raised(limit: str) -> bytes:
+    """Return the field of a limit's temporary raise."""
+    return b"raise:" + limit.encode()
+
+
+def lock(limit: str, subject: str) -> bytes:
+    """Return the field of a subject's lock under a limit."""
+    return b"lock:%s:%s" % (limit.encode(), short(subject))
 
 
 def events(tagged: bytes) -> bytes:

@@ -10,15 +10,18 @@ from importlib.resources import files
 from struct import Struct
 from typing import cast
 
-from policyd.model import Charge, CounterType, Episode, Outcome, Usage
+from policyd.model import Charge, CounterType, Episode, Outcome, Suspension, Usage
 from policyd.store import keys
 from policyd.store.base import Call, Op
 
 LATE = 3
-_ADMITTED, _UNKNOWN, _REPEATED = 1, 2, 10
+_ADMITTED, _UNKNOWN, _SUSPENDED, _REPEATED = 1, 2, 4, 10
 _OBSERVED, _ONCE, _SKIPPED = 1, 2, 4
-_FOUR = Struct("<QQQQ").pack
-_OPS = {op: op.value.encode() for op in Op}
+_HEAD = Struct("<BQQQQQB").pack
+_CHARGE = Struct("<BBQQQQ").pack
+_OPS = {Op.CHARGE: 1, Op.SETTLE: 2, Op.GIVE_BACK: 3, Op.PEEK: 4}
+_TYPES = {counter: number for number, counter in enumerate(CounterType, 1)}
+"""Numbers of the counter types; they stand in message records."""
 
 
 class Script:
@@ -31,10 +34,12 @@ class Script:
             return (folder / f"{name}.lua").read_text("ascii")
 
         # What a call does not use is not made for it: a counter type is a function that makes it.
-        parts = ["local types = {}"]
-        parts += [f"types['{counter}'] = function()\n{part(counter)}end" for counter in CounterType]
-        parts.append(part("main"))
-        parts.append(f"if op == 'charge' or op == 'peek' then\n{part('charge')}end")
+        parts = ["local names, types = {}, {}"]
+        for counter, number in _TYPES.items():
+            parts.append(f"local {counter.name} = {number}\nnames[{number}] = '{counter}'")
+            parts.append(f"types[{number}] = function()\n{part(counter)}end")
+        parts += [part("main"), part("record")]
+        parts.append(f"if op == CHARGE or op == PEEK then\n{part('charge')}end")
         parts.append(part("settle"))
         self.text = "\n".join(parts).encode("ascii")
         self.sha = sha1(self.text, usedforsecurity=False).hexdigest().encode("ascii")
@@ -45,27 +50,32 @@ def encode(call: Call, now: int, not_after: int, seed: bytes) -> tuple[bytes, ..
 
     ``now`` and ``not_after`` are in ms of the store's own time; 0 leaves them to the store.
     """
-    tagged = keys.tag(call.account)
-    record = call.record
+    op, account, record, charges, suspensions = call
+    tagged = keys.tag(account)
+    count, names, argv = _words(account, charges, suspensions)
     if record is None:
-        names, about = [keys.message(tagged, "", "")], (b"", b"0", _FOUR(now, not_after, 0, 0))
-    else:
-        names = [keys.message(tagged, record.host, record.instance)]
-        fingerprint = keys.short(record.fingerprint) if record.instance else b""
-        about = (fingerprint, b"%d" % record.keep, _FOUR(now, not_after, record.recipients, record.uncharged))
-    argv: list[bytes] = [_OPS[call.op], seed, *about]
-    for charge in call.charges:
-        name, counter_type, numbers = _words(call.account, charge)
-        names.append(name)
-        argv += (counter_type, numbers)
-    return (b"%d" % len(names), *names, *argv)
+        head = _HEAD(_OPS[op], now, not_after, 0, 0, 0, len(suspensions))
+        return (count, keys.message(tagged, "", ""), *names, head, seed, b"", *argv)
+    host, instance, fingerprint, keep, uncharged, recipients = record
+    head = _HEAD(_OPS[op], now, not_after, keep, recipients, uncharged, len(suspensions))
+    asked = keys.short(fingerprint) if instance else b""
+    return (count, keys.message(tagged, host, instance), *names, head, seed, asked, *argv)
 
 
 @lru_cache(maxsize=16_384)
-def _words(account: str, charge: Charge) -> tuple[bytes, bytes, bytes]:
-    """Return the key, the type and the numbers of a charge, which are the same for most recipients of a sender."""
-    key = keys.counter(keys.tag(account), charge.type, charge.limit, charge.subject)
-    return key, charge.type.encode(), _FOUR(charge.cost, charge.max, charge.window, _flags(charge))
+def _words(
+    account: str, charges: tuple[Charge, ...], suspensions: tuple[str, ...]
+) -> tuple[bytes, tuple[bytes, ...], tuple[bytes, ...]]:
+    """Return the number of keys, the keys and the arguments that are the same for most recipients of a sender."""
+    tagged = keys.tag(account)
+    names = tuple(keys.counter(tagged, charge.type, charge.limit, charge.subject) for charge in charges)
+    numbers = [
+        _CHARGE(_TYPES[one.type], _flags(one), one.cost, one.max, one.window, one.lock) for one in charges
+    ]  # fmt: skip
+    fields = [keys.suspension(name) for name in suspensions]
+    fields += [keys.raised(charge.limit) for charge in charges]
+    fields += [keys.lock(charge.limit, charge.subject) for charge in charges if charge.lock]
+    return b"%d" % (2 + len(names)), (keys.state(tagged), *names), (*numbers, *fields)
 
 
 def _flags(charge: Charge) -> int:
@@ -75,14 +85,24 @@ def _flags(charge: Charge) -> int:
 def decode(call: Call, reply: Sequence[int | bytes]) -> Outcome:
     """Return the Outcome of a reply to ``call``."""
     code = int(reply[0])
+    if code == _SUSPENDED:
+        return _suspended(call, reply)
+    base = code % _REPEATED
+    admitted = base in (_ADMITTED, _UNKNOWN)
     count = 0 if call.op is Op.GIVE_BACK else len(call.charges)
     end = 2 + 2 * count
-    numbers = cast("list[int]", reply[:end])
-    usages = [Usage(used, most, 0, None) for used, most in zip(numbers[2::2], numbers[3::2], strict=True)]
+    numbers = cast("list[int]", reply)
+    usages = [Usage(numbers[at], numbers[at + 1], 0, None) for at in range(2, end, 2)]
     for at in range(end, len(reply), 4):
         number, fits_at, ref, started = reply[at : at + 4]
         text = ref.decode("ascii") if isinstance(ref, bytes) else ""
         episode = Episode(text, bool(started) and code < _REPEATED)
         usages[int(number) - 1] = usages[int(number) - 1]._replace(fits_at=int(fits_at), episode=episode)
-    base = code % _REPEATED
-    return Outcome(base in (_ADMITTED, _UNKNOWN), code >= _REPEATED, numbers[1], tuple(usages), base == _UNKNOWN)
+    return Outcome(admitted, code >= _REPEATED, numbers[1], tuple(usages), base == _UNKNOWN)
+
+
+def _suspended(call: Call, reply: Sequence[int | bytes]) -> Outcome:
+    _, now, number, until, ref = reply
+    name = call.suspensions[int(number) - 1]
+    suspension = Suspension(name, int(until), ref.decode("ascii") if isinstance(ref, bytes) else "")
+    return Outcome(admitted=False, repeated=False, now=int(now), usages=(), suspended=suspension)

@@ -56,6 +56,7 @@ class Model:
         self._counters: dict[tuple[CounterType, Name], Counter] = {}
         self._messages: dict[str, Message] = {}
         self._episodes: dict[Name, tuple[str, int]] = {}
+        self._locks: dict[Name, int] = {}
         self._refs: Iterator[int] = count(1)
 
     def ask(self, call: Call, now: int) -> Outcome:
@@ -97,10 +98,13 @@ class Model:
             receipt = message.receipts.get(_name(charge)) if message else None
             if charge.once and receipt and receipt.places:
                 charge = one.charge = charge._replace(cost=0)
-            fits = charge.cost == 0 or one.used + charge.cost <= charge.max
+            locked = charge.lock > 0 and self._locks.get(_name(charge), 0) > now
+            fits = charge.cost == 0 or (one.used + charge.cost <= charge.max and not locked)
             admitted = admitted and (fits or charge.observed)
-            fits_at = 0 if fits else self._fits_at(one, now)
-            episode = None if fits else self._episode(call.op, charge, now)
+            fits_at = 0 if fits else self._locks[_name(charge)] if locked else self._fits_at(one, now)
+            if not fits and call.op is Op.CHARGE and charge.lock and not charge.observed and fits_at != NEVER_FITS:
+                self._locks[_name(charge)] = fits_at
+            episode = None if fits else self._episode(call.op, charge, now, fits_at)
             usages.append(Usage(one.used, charge.max, fits_at, episode))
         if not admitted or call.op is Op.PEEK:
             return Outcome(admitted, repeated=False, now=now, usages=tuple(usages))
@@ -174,16 +178,19 @@ class Model:
         charge = one.charge
         if charge.cost > charge.max:
             return NEVER_FITS
+        if charge.lock and not charge.observed:
+            return now + charge.lock
         counter = self._counters.get((charge.type, _name(charge))) or _made(charge.type)
         return counter.fits_at(now, charge.window, one.used + charge.cost - charge.max)
 
-    def _episode(self, op: Op, charge: Charge, now: int) -> Episode:
+    def _episode(self, op: Op, charge: Charge, now: int, fits_at: int) -> Episode:
         ref, ends = self._episodes.get(_name(charge), ("", 0))
         started = ends <= now
         if op is Op.PEEK:
             return Episode("" if started else ref, started=False)
         ref = str(next(self._refs)) if started else ref
-        self._episodes[_name(charge)] = ref, now + charge.window
+        ends = max(now + charge.window, fits_at if charge.lock else 0)
+        self._episodes[_name(charge)] = ref, ends
         return Episode(ref, started)
 
 

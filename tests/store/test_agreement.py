@@ -11,7 +11,8 @@ from policyd.store.base import Call, Op
 from tests.store.model import Model
 from tests.store.scripted import HOUR, NOON, Scripted, account, charge, record
 
-LIMITS = ("plain", "once", "observed")
+LIMITS = ("plain", "locking", "once", "observed")
+LOCK = 5 * 60_000
 MAXIMA = (0, 1, 3, 5, 100, 128, 129, 135, 400)
 WINDOWS = (60_000, 61_001, 600_000, HOUR)
 
@@ -23,8 +24,8 @@ class Step(NamedTuple):
     passed: int
     instance: str
     recipient: str
-    costs: tuple[int, int, int]
-    skipped: tuple[bool, bool, bool]
+    costs: tuple[int, int, int, int]
+    skipped: tuple[bool, bool, bool, bool]
     recipients: int
     uncharged: int
     change: tuple[int, int, int] | None
@@ -45,20 +46,20 @@ _STEPS = st.builds(
     passed=_gaps(),
     instance=st.sampled_from(["", "m1", "m2", "m3"]),
     recipient=st.sampled_from(["a@x.test", "b@x.test", "c@x.test"]),
-    costs=st.tuples(_COSTS, _COSTS, _COSTS),
-    skipped=st.tuples(*[st.sampled_from([False] * 5 + [True])] * 3),
+    costs=st.tuples(_COSTS, _COSTS, _COSTS, _COSTS),
+    skipped=st.tuples(*[st.sampled_from([False] * 5 + [True])] * 4),
     recipients=st.integers(0, 6),
     uncharged=st.integers(0, 1),
-    change=st.none() | st.none() | st.tuples(st.integers(0, 2), st.sampled_from(MAXIMA), st.sampled_from(WINDOWS)),
+    change=st.none() | st.none() | st.tuples(st.integers(0, 3), st.sampled_from(MAXIMA), st.sampled_from(WINDOWS)),
 )
 
 
 @settings(max_examples=250, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
-@given(steps=st.lists(_STEPS, min_size=1, max_size=40), number=st.integers(1, 3))
+@given(steps=st.lists(_STEPS, min_size=1, max_size=40), number=st.integers(1, 4))
 def test_same_outcomes(scripted: Scripted, steps: list[Step], number: int) -> None:
     """Charges, settlements, repeats, changed limits and clocks that step back leave both in one state."""
     model, refs = Model(), Refs()
-    name, now, limits = account(), NOON, [charge(limit=name, observed=name == "observed") for name in LIMITS[:number]]
+    name, now, limits = account(), NOON, [_limit(name) for name in LIMITS[:number]]
     for step in steps:
         now += step.passed
         if step.change and step.change[0] < number:
@@ -92,6 +93,10 @@ def _with_refs(outcome: Outcome, change: Callable[[str], str]) -> Outcome:
         episode = usage.episode and Episode(change(usage.episode.ref), usage.episode.started)
         usages.append(usage._replace(episode=episode))
     return outcome._replace(usages=tuple(usages))
+
+
+def _limit(name: str) -> Charge:
+    return charge(limit=name, observed=name == "observed", lock=LOCK if name == "locking" else 0)
 
 
 def _changed(one: Charge, maximum: int, window: int) -> Charge:

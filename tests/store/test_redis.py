@@ -164,7 +164,7 @@ def test_plain_commands(redis_of_kind: RedisServer) -> None:
             with pytest.raises(StoreUnavailable, match="WRONGTYPE"):
                 await box.store.command("LPUSH", key, "x")
             with pytest.raises(StoreUnavailable, match="ERR"):
-                await box.store.ask(Call(Op.CHARGE, box.account, record("m1"), (LIMIT._replace(type="none"),)))  # type: ignore[arg-type]
+                await box.store.ask(Call(Op.CHARGE, box.account, record("m1"), (LIMIT._replace(window=0),)))
 
     run(main())
 
@@ -178,7 +178,7 @@ def test_nothing_but_the_script_is_called(redis_of_kind: RedisServer) -> None:
             assert {"script|load", "script"} & _called(client)
             client.config_resetstat()
             await box.submit()
-            assert _called(client) == {"evalsha", "time", "get", "getrange", "set"}
+            assert _called(client) == {"evalsha", "time", "get", "hmget", "getrange", "set"}
 
     with redis_of_kind.client() as client:
         client.config_resetstat()

@@ -20,23 +20,24 @@ def test_no_key_is_searched_for() -> None:
     """KEYS and SCAN walk through all customers: they are not in the script."""
     commands = set(re.findall(rb"redis\.call\('([A-Z]+)'", Script().text))
     assert commands == {
-        b"TIME", b"GET", b"SET", b"GETRANGE", b"SETRANGE", b"DEL", b"PEXPIRE", b"LPUSH", b"LTRIM",
+        b"TIME", b"GET", b"SET", b"GETRANGE", b"SETRANGE", b"DEL", b"PEXPIRE", b"PTTL", b"LPUSH", b"LTRIM",
+        b"HMGET", b"HSET", b"HDEL",
     }  # fmt: skip
     assert Script().text.count(b"redis.call(") == len(re.findall(rb"redis\.call\('[A-Z]+'", Script().text))
 
 
 def test_all_keys_of_a_call_are_on_one_slot() -> None:
-    """The message record and each counter have the account's hash tag."""
+    """The message record, the state and each counter have the account's hash tag."""
     call = Call(Op.CHARGE, "example.org", record("m1"), (charge(), charge(limit="other", subject="}{")))
     count, *words = encode(call, 0, 0, b"seed")
     names = words[: int(count)]
-    assert [name.split(b"}")[0] for name in names] == [b"policyd:1:{example.org"] * 3
+    assert [name.split(b"}")[0] for name in names] == [b"policyd:1:{example.org"] * 4
 
 
 def test_a_subject_of_any_bytes_goes_through() -> None:
     """Undecodable bytes arrive in the key as they came from Postfix."""
     call = Call(Op.PEEK, "example.org", None, (charge(subject="\udcff\x00\n"),))
-    assert encode(call, 0, 0, b"seed")[2].endswith(b":\xff\x00\n")
+    assert encode(call, 0, 0, b"seed")[3].endswith(b":\xff\x00\n")
 
 
 def test_replies_become_outcomes() -> None:
@@ -57,4 +58,5 @@ def test_replies_become_outcomes() -> None:
 def test_each_counter_type_has_a_file() -> None:
     """The script makes a counter type only for a call that uses it."""
     text = Script().text.decode()
-    assert [f"types['{counter}'] = function()" in text for counter in CounterType] == [True] * len(CounterType)
+    for number, counter in enumerate(CounterType, 1):
+        assert f"names[{number}] = '{counter}'\ntypes[{number}] = function()\n-- {counter}:" in text

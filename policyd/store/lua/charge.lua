@@ -1,27 +1,64 @@
--- charge: all counters or none, with the receipts in the record. Each charge that does not fit
--- belongs to an episode, which goes on while something is refused at least once in a window.
+-- charge: all counters or none, with the receipts in the record.
 -- peek: what a charge would be answered; changes nothing.
+--
+-- The state of the account is a hash:
+--   suspended:...             "end ref ..."; end is 0 until it is resumed
+--   raise:<limit>             "max end": another maximum for a while
+--   lock:<limit>:<subject>    "end ref": refused until then, whatever is tried meanwhile
 
 local NEVER_FITS = -1
 
-look()
-local admitted, unfit = true, {}
-for number, charge in ipairs(charges) do
-  local receipt = record and record.r[charge.name]
-  if receipt and #receipt > 2 and has(charge.flags, ONCE) then charge.cost = 0 end
+local at = ARGV_BEFORE + count
+local stands = at < #ARGV and redis.call('HMGET', KEYS[2], unpack(ARGV, at + 1)) or {}
+
+for number = 1, suspensions do
+  local ends, ref = string.match(stands[number] or '', '^(%d+) (%w+)')
+  if ends and (ends == '0' or tonumber(ends) > now) then return {SUSPENDED, now, number, tonumber(ends), ref} end
+end
+
+local admitted, unfit, lock = true, {}, suspensions + count
+for number = 1, count do
+  local charge = looked(number)
+  charges[number] = charge
+  local receipt, raise, fits_at = record and record.receipts[charge.name], stands[suspensions + number], nil
+  if receipt and receipt[3] and has(charge.flags, ONCE) then charge.cost = 0 end
+  if raise then
+    local max, ends = string.match(raise, '^(%d+) (%d+)')
+    if tonumber(ends) > now then charge.max = tonumber(max) end
+  end
+  if charge.lock > 0 then
+    lock = lock + 1
+    charge.lock_field = ARGV[at + lock]
+    local ends = stands[lock] and tonumber(string.match(stands[lock], '^%d+'))
+    if ends and ends > now then
+      fits_at = ends
+    elseif ends and op == CHARGE then
+      redis.call('HDEL', KEYS[2], charge.lock_field)
+    end
+  end
   local need = charge.used + charge.cost - charge.max
-  if charge.cost > 0 and need > 0 then
-    local fits_at = charge.cost > charge.max and NEVER_FITS or charge.state:fits_at(need)
+  if need > 0 and not fits_at then
+    if charge.cost > charge.max then
+      fits_at = NEVER_FITS
+    elseif charge.lock > 0 and not has(charge.flags, OBSERVED) then
+      fits_at, charge.locks = now + charge.lock, true
+    else
+      fits_at = counter(charge.type).fits_at(charge.state, need)
+    end
+  end
+  if fits_at and charge.cost > 0 then
     unfit[#unfit + 1] = {number, fits_at, '', 0}
     admitted = admitted and has(charge.flags, OBSERVED)
   end
 end
 
+-- Each charge that does not fit belongs to an episode, which goes on while something is refused at
+-- least once in a window, and as long as a lock holds.
 if unfit[1] then
   local function reference(key)
-    local alphabet, digest, ref = '0123456789ABCDEFGHJKMNPQRSTVWXYZ', redis.sha1hex(seed .. key .. now), ''
-    for at = 1, 20, 2 do
-      local digit = tonumber(string.sub(digest, at, at + 1), 16) % 32 + 1
+    local alphabet, digest, ref = '0123456789ABCDEFGHJKMNPQRSTVWXYZ', redis.sha1hex(ARGV[2] .. key .. now), ''
+    for pair = 1, 20, 2 do
+      local digit = tonumber(string.sub(digest, pair, pair + 1), 16) % 32 + 1
       ref = ref .. string.sub(alphabet, digit, digit)
     end
     return ref
@@ -37,34 +74,41 @@ if unfit[1] then
     redis.call('PEXPIRE', start .. 'events', 30 * 86400000)
   end
 
+  local function start_lock(charge, ends, ref)
+    redis.call('HSET', KEYS[2], charge.lock_field, string.format('%.0f %s', ends, ref))
+    if redis.call('PTTL', KEYS[2]) < charge.lock then redis.call('PEXPIRE', KEYS[2], charge.lock) end
+  end
+
   for _, said in ipairs(unfit) do
-    local charge = charges[said[1]]
+    local charge, fits_at = charges[said[1]], said[2]
     local key = start .. 'episode:' .. charge.name
     local ref, ends = string.match(redis.call('GET', key) or '', '^(%w+) (%d+)$')
     local goes_on = ref and tonumber(ends) > now
-    if op == 'charge' then
+    if op == CHARGE then
       if not goes_on then
         ref, said[4] = reference(key), 1
-        announce(charge, said[2], ref)
+        announce(charge, fits_at, ref)
       end
-      redis.call('SET', key, ref .. ' ' .. now + charge.window, 'PX', charge.window)
+      local lasts = charge.lock > 0 and math.max(charge.window, fits_at - now) or charge.window
+      redis.call('SET', key, string.format('%s %.0f', ref, now + lasts), 'PX', lasts)
+      if charge.locks then start_lock(charge, fits_at, ref) end
     end
-    said[3] = (goes_on or op == 'charge') and ref or ''
+    said[3] = (goes_on or op == CHARGE) and ref or ''
   end
 end
 
-if op == 'peek' then return answer(admitted and ADMITTED or REFUSED, unfit) end
+if op == PEEK then return answer(admitted and ADMITTED or REFUSED, unfit) end
 
-local fields = record or {f = '', a = '', n = 0, r = {}}
+local receipts = record and record.receipts or {}
 if admitted then
   for _, charge in ipairs(charges) do
-    if charge.cost > 0 then put(fields.r, charge, charge.cost) end
+    if charge.cost > 0 then put(receipts, charge, charge.cost) end
     if has(charge.flags, SKIPPED) then
-      local receipt = fields.r[charge.name] or {charge.type, 0}
-      receipt[2], fields.r[charge.name] = receipt[2] + 1, receipt
+      local receipt = receipts[charge.name] or {charge.type, 0}
+      receipt[2], receipts[charge.name] = receipt[2] + 1, receipt
     end
   end
 end
 local reply = answer(admitted and ADMITTED or REFUSED, unfit)
-if admitted or record then remember(fields, reply) end
+if admitted or record then remember(receipts, reply, 0) end
 return reply

@@ -50,7 +50,7 @@ end
 -- What the counter holds at `now`.
 local function peek(key, now, window)
   local raw = redis.call('GET', key)
-  local state = {key = key, now = now, window = window, used = 0, raw = raw, first = HEAD + 1, fits_at = fits_at}
+  local state = {key = key, now = now, window = window, used = 0, raw = raw, first = HEAD + 1}
   if not raw then
     state.missing, state.raw = true, ''
     return state
@@ -91,4 +91,4 @@ local function undo(key, _, time, units)
   redis.call('SET', key, struct.pack('<I6I6', newest, total) .. table.concat(kept), 'KEEPTTL')
 end
 
-return {peek = peek, apply = apply, undo = undo}
+return {peek = peek, fits_at = fits_at, apply = apply, undo = undo}

@@ -44,25 +44,26 @@ end
 local function peek(key, now, window)
   local width = math.ceil(window / PAST)
   local slot = math.floor(now / width)
-  local state = {key = key, width = width, slot = slot, used = 0, current = 0, cells = false, fits_at = fits_at}
+  local used, current, cells, missing = 0, 0, false, false
   local head = redis.call('GETRANGE', key, '0', '23')
   if head == '' then
-    state.missing, state.cells = true, string.rep('\0', EMPTY)
-    return state
-  end
-  local stored, newest, total, current = struct.unpack('<I6I6I6I6', head)
-  if stored ~= width then
-    if now < (newest + PAST + 1) * stored then state.used, state.current = total, total end
-    state.slot, state.cells = math.max(slot, math.floor(newest * stored / width)), string.rep('\0', EMPTY)
-  elseif slot <= newest then
-    state.slot, state.used, state.current = newest, total, current
-  elseif slot > newest + PAST then
-    state.cells = string.rep('\0', EMPTY)
+    missing, cells = true, string.rep('\0', EMPTY)
   else
-    local cells, old = moved(key, newest, current, slot)
-    state.cells, state.used = cells, total - old
+    local stored, newest, total, last = struct.unpack('<I6I6I6I6', head)
+    if stored ~= width then
+      if now < (newest + PAST + 1) * stored then used, current = total, total end
+      slot, cells = math.max(slot, math.floor(newest * stored / width)), string.rep('\0', EMPTY)
+    elseif slot <= newest then
+      slot, used, current = newest, total, last
+    elseif slot > newest + PAST then
+      cells = string.rep('\0', EMPTY)
+    else
+      local old
+      cells, old = moved(key, newest, last, slot)
+      used = total - old
+    end
   end
-  return state
+  return {key = key, width = width, slot = slot, used = used, current = current, cells = cells, missing = missing}
 end
 
 -- Puts `units` on the counter and returns where: the receipt's grain and place.
@@ -92,4 +93,4 @@ local function undo(key, grain, slot, units)
   redis.call('SETRANGE', key, '0', struct.pack('<I6I6I6I6', width, newest, total - taken, current) .. packed(cells))
 end
 
-return {peek = peek, apply = apply, undo = undo}
+return {peek = peek, fits_at = fits_at, apply = apply, undo = undo}

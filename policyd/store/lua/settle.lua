@@ -7,7 +7,7 @@ local function take_back(name, receipt, units)
   local type = receipt[1]
   for at = 3, #receipt, 3 do
     local some = math.min(units, receipt[at + 2])
-    if some > 0 then counter(type).undo(start .. type .. ':' .. name, receipt[at], receipt[at + 1], some) end
+    if some > 0 then counter(type).undo(start .. names[type] .. ':' .. name, receipt[at], receipt[at + 1], some) end
     units = units - some
   end
 end
@@ -18,9 +18,9 @@ local function sum(receipt)
   return total
 end
 
-if op == 'give-back' then
-  if not record or record.s or record.f ~= fingerprint then return {REFUSED, now} end
-  for name, receipt in pairs(record.r) do take_back(name, receipt, sum(receipt)) end
+if op == GIVE_BACK then
+  if not record or record.settled or record.fingerprint ~= fingerprint then return {REFUSED, now} end
+  for name, receipt in pairs(record.receipts) do take_back(name, receipt, sum(receipt)) end
   redis.call('DEL', KEYS[1])
   return {ADMITTED, now}
 end
@@ -36,18 +36,19 @@ local function target(charge, receipt, held)
   return has(charge.flags, ONCE) and charge.cost or counted
 end
 
-look()
-for number, charge in ipairs(charges) do
-  local receipt = record and record.r[charge.name]
+for number = 1, count do
+  local charge = looked(number)
+  local receipt = record and record.receipts[charge.name]
   local held = receipt and sum(receipt) or 0
   local missing = target(charge, receipt, held) - held
   if missing > 0 then
     put({}, charge, missing)
   elseif missing < 0 then
     take_back(charge.name, receipt, -missing)
-    charges[number] = looked(number)
+    charge = looked(number)
   end
+  charges[number] = charge
 end
 local reply = answer(record and ADMITTED or UNKNOWN, {})
-remember({s = 1, r = {}}, reply)
+remember({}, reply, 1)
 return reply
