@@ -18,7 +18,7 @@ from policyd.conf.schema import Endpoint
 _FILE = "# dovecot.conf"
 _PATH = "/dovecot"
 _HEADER = "X-API-Key"
-_ATTRIBUTES = ("login=%{requested_username}", "remote=%{rip}", "protocol=%s", "session_id=%{session}")
+_ATTRIBUTES = ("login=%{requested_username}", "remote=%{rip}", "protocol=%s")
 _RECOMMENDED_TIMEOUT, _LONGEST_TIMEOUT = 2_000, 10_000
 _PENALTY = "service anvil/unix_listener anvil-auth-penalty/mode"
 _LAST_LOGIN = "last_login"

@@ -71,9 +71,9 @@ def test_policyd_that_does_not_listen_is_the_only_finding(lab: Lab) -> None:
         ("auth_policy_server_timeout_msecs = 499", WARNING, "2000"),
         ("auth_policy_server_timeout_msecs = 10001", WARNING, "2000"),
         (
-            "auth_policy_request_attributes = login=%{user} remote=%{rip} protocol=%s",
+            "auth_policy_request_attributes = login=%{user} remote=%{rip}",
             ERROR,
-            "login=%{user} remote=%{rip} protocol=%s session_id=%{session}",
+            "login=%{user} remote=%{rip} protocol=%s",
         ),
     ],
 )
