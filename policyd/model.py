@@ -29,6 +29,7 @@ class TrafficKind(Word):
     LIST = "list"
     RELAYED = "relayed"
     INBOUND = "inbound"
+    LOGIN = "login"
 
 
 class Sure(Word):
@@ -61,6 +62,11 @@ class Counts(Word):
     RECIPIENTS = "recipients"
     MESSAGES = "messages"
     BYTES = "bytes"
+    LOGINS = "logins"
+    FAILED_LOGINS = "failed-logins"
+
+
+LOGIN_COUNTS = frozenset({Counts.LOGINS, Counts.FAILED_LOGINS})
 
 
 class Per(Word):
@@ -70,6 +76,17 @@ class Per(Word):
     USER = "user"
     SENDER = "sender"
     CLIENT = "client"
+    MAILBOX = "mailbox"
+
+
+class MailProtocol(Word):
+    """What a login is for, as Dovecot names it; SMTP is Postfix that asks Dovecot about a SASL login."""
+
+    POP3 = "pop3"
+    IMAP = "imap"
+    SMTP = "smtp"
+    SUBMISSION = "submission"
+    SIEVE = "sieve"
 
 
 class Recipients(Word):
@@ -99,6 +116,36 @@ class PolicyRequest(NamedTuple):
     size: int
     sasl_username: str
     policy_context: str
+
+
+class LoginCommand(Word):
+    """What Dovecot's auth policy client wants: may this login go on, or here is how one ended."""
+
+    ALLOW = "allow"
+    REPORT = "report"
+
+
+class LoginRequest(NamedTuple):
+    """One request of Dovecot's auth policy client.
+
+    ``login`` is the mailbox that is logged in to, also where a master user does it. ``remote`` is
+    the client's address, "" where Dovecot knows none. ``success`` and ``policy_reject`` are of reports.
+    """
+
+    command: LoginCommand
+    login: str
+    protocol: str
+    remote: str
+    session_id: str
+    success: bool = False
+    policy_reject: bool = False
+
+
+class LoginAnswer(NamedTuple):
+    """What Dovecot hears: 0 to go on, -1 to refuse. ``msg`` is for the client, "" as with a wrong password."""
+
+    status: int
+    msg: str = ""
 
 
 class Traffic(NamedTuple):

@@ -8,8 +8,21 @@ from policyd.conf import units
 from policyd.conf.issues import At, did_you_mean, shown
 from policyd.conf.nodes import Node, Scalar, Table
 from policyd.conf.structures import Key, ListOf, MapOf, Record, Values, table
-from policyd.conf.values import LATER, Json, Placed, Spot, Unfit, Value, duration, name, or_null, whole_number, word
-from policyd.model import Action, Counts, Mode, Per, Recipients, TrafficKind
+from policyd.conf.values import (
+    LATER,
+    Json,
+    Placed,
+    Spot,
+    Unfit,
+    Value,
+    duration,
+    flag,
+    name,
+    or_null,
+    whole_number,
+    word,
+)
+from policyd.model import Action, Counts, MailProtocol, Mode, Per, Recipients, TrafficKind
 
 UNLIMITED = "unlimited"
 LIMITED_TRAFFIC = (TrafficKind.USER, TrafficKind.SCRIPT, TrafficKind.LIST, TrafficKind.RELAYED)
@@ -20,7 +33,7 @@ OverByTraffic = Mapping[TrafficKind | None, Placed[Action]]
 
 _KINDS = ("rate",)
 _LATER_KINDS = ("size", "pace")
-_LATER_KEYS = ("lock", "tell", "protocols", "strikes", "every", "by", "delay_up_to", "remember", "family")
+_LATER_KEYS = ("strikes", "every", "by", "delay_up_to", "remember", "family")
 
 
 class Amount(NamedTuple):
@@ -64,8 +77,8 @@ def _traffic(written: str) -> TrafficKind | Unfit:
         return known[written]
     if written == TrafficKind.INBOUND:
         return Unfit("inbound traffic is charged to nobody, so no limit looks at it", "remove it")
-    if written == "login":
-        return Unfit(f"login {LATER}", "remove it")
+    if written == TrafficKind.LOGIN:
+        return Unfit("login traffic is what limits that count logins look at", "write counts: logins, and no traffic")
     return Unfit(f'"{shown(written)}" is no kind of traffic', did_you_mean(written, known))
 
 
@@ -111,13 +124,14 @@ KIND = Key(
 )
 COUNTS = Key(
     "counts",
-    word(Counts, "something that a rate limit counts", "recipients", later=("logins", "failed-logins")),
-    "What is counted: recipients (the default), messages or bytes.",
+    word(Counts, "something that a rate limit counts", "recipients"),
+    "What is counted: recipients (the default), messages, bytes, logins or failed-logins.",
 )
 PER = Key(
     "per",
-    word(Per, "something to count for", "domain", later=("mailbox", "list", "list-family")),
-    "What is counted for: domain (the default), user, sender or client, each within its account.",
+    word(Per, "something to count for", "domain", later=("list", "list-family")),
+    "What is counted for: domain (the default), user, sender or client, each within its account; of logins: "
+    "mailbox (the default), client or domain; of failed-logins: client, whoever is attacked.",
 )
 MAX = Key(
     "max",
@@ -151,8 +165,21 @@ RECIPIENTS = Key(
 MODE = Key("mode", word(Mode, "a mode", "enforce"), "observe evaluates, counts and logs, and refuses nothing.")
 _SCHEDULE_OR_NONE: Value[str] = or_null(SCHEDULE_NAME, "")
 LIFTED_BY = Key("lifted_by", _SCHEDULE_OR_NONE, "The schedule that switches the limit off while it is open.")
+PROTOCOLS = Key(
+    "protocols",
+    ListOf(word(MailProtocol, "a protocol", "pop3"), "[pop3]", at_least=1),
+    "Whose logins are counted: pop3, imap, smtp (Postfix that asks Dovecot), submission, sieve. "
+    "Needed with counts: logins; all by default with failed-logins.",
+)
+_DURATION_OR_NONE: Value[int] = or_null(duration("1h", units.SECOND, 31 * units.DAY), 0)
+LOCK = Key(
+    "lock",
+    _DURATION_OR_NONE,
+    "How long logins are refused from the first refusal on, however often they are tried; without it, until one fits.",
+)
+TELL = Key("tell", flag(), "Whether the mail program hears why; false (the default): as if the password were wrong.")
 
-_CHANGEABLE = (COUNTS, PER, MAX, WINDOW, OVER, TRAFFIC, RECIPIENTS, MODE, LIFTED_BY)
+_CHANGEABLE = (COUNTS, PER, MAX, WINDOW, OVER, TRAFFIC, RECIPIENTS, PROTOCOLS, LOCK, TELL, MODE, LIFTED_BY)
 _EXAMPLE = "{kind: rate, max: 400, window: 1h}"
 
 RATE = table(KIND, *_CHANGEABLE, example=_EXAMPLE, later=_LATER_KEYS)

@@ -5,6 +5,7 @@ run as it is; all other files are named from the directory of the configuration 
 """
 
 import re
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from policyd.conf import units
@@ -75,6 +76,7 @@ _ENDPOINT = Value(
 _TCP_EXAMPLE = Value(
     endpoint, "an address", "127.0.0.1:9932", {"type": "string", "pattern": _PATTERN}, null=_NO_ENDPOINT
 )
+_DOVECOT_EXAMPLE = replace(_TCP_EXAMPLE, example="127.0.0.1:10032")
 _UNIX_EXAMPLE = Value(
     endpoint,
     "an address",
@@ -103,11 +105,18 @@ POLICY_TIMEOUT = Key(
 )
 METRICS = Key("metrics", Spot(_TCP_EXAMPLE), "Where /metrics, /livez and /readyz are served.")
 ADMIN = Key("admin", Spot(_UNIX_EXAMPLE), "The unix socket that the policyd commands speak to.")
+DOVECOT = Key("dovecot", Spot(_DOVECOT_EXAMPLE), "Where Dovecot asks about logins; needs dovecot_key_file.")
+_FILE_OR_NONE: Value[str] = or_null(text("a file", "/etc/policyd/redis.password"), "")
+_KEY_FILE: Value[str] = or_null(text("a file", "/etc/policyd/dovecot.key"), "")
+DOVECOT_KEY_FILE = Key(
+    "dovecot_key_file", Spot(_KEY_FILE), "A file that holds the key which Dovecot shows (policyd init-key makes it)."
+)
 
 LISTEN = table(
-    POSTFIX, POSTFIX_MODE, POSTFIX_GROUP, TRUST_TCP, POLICY_TIMEOUT, METRICS, ADMIN,
+    POSTFIX, POSTFIX_MODE, POSTFIX_GROUP, TRUST_TCP, POLICY_TIMEOUT, METRICS, ADMIN, DOVECOT,
+    DOVECOT_KEY_FILE,
     example='{postfix: ["unix:/var/spool/postfix/policyd/policy"]}',
-    later=("dovecot", "dovecot_key_file", "metrics_token_file"),
+    later=("metrics_token_file",),
 )  # fmt: skip
 
 URL = Key(
@@ -115,7 +124,6 @@ URL = Key(
     Value(_store_url, "a store", "embedded", {"type": "string", "pattern": "^(embedded|(rediss?|unix)://.+)$"}),
     "embedded (a private redis-server), or redis://, rediss:// or unix:// of one that you run.",
 )
-_FILE_OR_NONE: Value[str] = or_null(text("a file", "/etc/policyd/redis.password"), "")
 PASSWORD_FILE = Key(
     "password_file",
     _FILE_OR_NONE,
@@ -137,13 +145,15 @@ def listen(values: Values, at: At) -> Listen:
     postfix = values.get(POSTFIX, ())
     metrics = values.maybe(METRICS)
     admin = values.maybe(ADMIN)
+    dovecot = values.maybe(DOVECOT)
     trusted = values.get(TRUST_TCP, False)
     if not trusted and TRUST_TCP.name not in values.flawed:
         _report_tcp(postfix, at)
     if admin is not None and admin.value.host:
         at.key("admin").report(admin.place, "the admin socket is a unix socket only", f"write {_UNIX_EXAMPLE.example}")
     named = [(f"postfix[{index}]", spot) for index, spot in enumerate(postfix)]
-    _report_shared([*named, ("metrics", metrics), ("admin", admin)], at)
+    _report_shared([*named, ("metrics", metrics), ("admin", admin), ("dovecot", dovecot)], at)
+    key_file = _key_file(values, at)
     default = Listen()
     return Listen(
         postfix=tuple(spot.value for spot in postfix),
@@ -153,6 +163,8 @@ def listen(values: Values, at: At) -> Listen:
         policy_timeout=values.get(POLICY_TIMEOUT, default.policy_timeout),
         metrics=_written(metrics),
         admin=_written(admin),
+        dovecot=_written(dovecot),
+        dovecot_key_file=key_file,
     )
 
 
@@ -170,6 +182,21 @@ def store(values: Values) -> StoreSettings:
 
 def _written(spot: Placed[Endpoint] | None) -> Endpoint | None:
     return None if spot is None or spot.value == _NO_ENDPOINT else spot.value
+
+
+def _key_file(values: Values, at: At) -> str:
+    """Return where the key of Dovecot is; the listener and its key go together."""
+    dovecot, file = values.maybe(DOVECOT), values.maybe(DOVECOT_KEY_FILE)
+    name = file.value if file is not None else ""
+    if {DOVECOT.name, DOVECOT_KEY_FILE.name} & values.flawed or bool(name) is (_written(dovecot) is not None):
+        return name
+    if dovecot is not None and not name:
+        problem = "without a key, every program of this host could lock a mailbox"
+        at.key("dovecot").report(dovecot.place, problem, f"write dovecot_key_file: {_KEY_FILE.example} too")
+    elif file is not None:
+        problem = "there is a key, and no listener that asks for it"
+        at.key("dovecot_key_file").report(file.place, problem, f"write dovecot: {_DOVECOT_EXAMPLE.example} too")
+    return name
 
 
 def _report_tcp(postfix: tuple[Placed[Endpoint], ...], at: At) -> None:

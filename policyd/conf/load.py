@@ -66,6 +66,7 @@ def _config(path: str, state_directory: str | None, issues: list[Issue]) -> Conf
         limits={name: draft.limit for name, draft in terms.limits.items() if draft is not None},
         plans={name: Terms(name, in_force(drafts or {})) for name, drafts in (terms.plans or {}).items()},
         relayed=terms.relayed(),
+        failed_logins=terms.failed_logins(),
         log_accepted=values.get(sections.LOG_KEY, NOTHING).get(sections.ACCEPTED, False),
         files=_absolute([path, *read.files]),
         stale=tuple(read.included.stale),

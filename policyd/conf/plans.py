@@ -14,12 +14,15 @@ from policyd.conf.structures import NOTHING, Key, ListOf, MapOf, Pair, Values, r
 from policyd.conf.terms import Draft, Schedules, base, changed
 from policyd.conf.values import Placed, Spot
 from policyd.errors import Issue
-from policyd.model import TrafficKind
+from policyd.model import Counts, TrafficKind
 
 Drafts = Mapping[str, Draft | None]
 """Limits by name, in the order of ``apply``; None stands for one whose mistakes were reported."""
 
 Pairs = tuple[Pair[Values], ...]
+
+RELAYED, FAILED = "relayed traffic", "failed logins"
+"""What limits look at that are in force without a plan."""
 
 EXTENDS = Key("extends", Spot(PLAN_NAME), "The plan that this one begins with.")
 APPLY = Key("apply", ListOf(Spot(LIMIT_NAME), "[domain-hourly]"), "The limits that are added.")
@@ -60,7 +63,14 @@ class Rules:
 
     def relayed(self) -> Terms:
         """Return the limits that look at relayed traffic; they belong to no plan."""
-        drafts = {name: draft for name, draft in self.limits.items() if _looks_at_relayed(draft)}
+        return self._planless(RELAYED)
+
+    def failed_logins(self) -> Terms:
+        """Return the limits that count failed logins; they belong to no plan, as those who fail to no account."""
+        return self._planless(FAILED)
+
+    def _planless(self, what: str) -> Terms:
+        drafts = {name: draft for name, draft in self.limits.items() if _without_plan(draft) == what}
         return Terms("", in_force(drafts))
 
 
@@ -177,10 +187,9 @@ def _check_applied(name: Placed[str], rules: Rules, at: At) -> bool:
     if name.value not in rules.limits:
         at.report(name.place, f"no limit is named {name.value}", did_you_mean(name.value, rules.limits))
         return False
-    if _looks_at_relayed(rules.limits[name.value]):
-        at.report(
-            name.place, f"{name.value} looks at relayed traffic and is in force without a plan", "remove it from apply"
-        )
+    what = _without_plan(rules.limits[name.value])
+    if what:
+        at.report(name.place, f"{name.value} looks at {what} and is in force without a plan", "remove it from apply")
     return True
 
 
@@ -189,14 +198,17 @@ def _check_changed(pair: Pair[Values], drafts: Drafts, rules: Rules, at: At, *, 
         return True
     if pair.name not in rules.limits:
         at.report(pair.place, f"no limit is named {pair.name}", did_you_mean(pair.name, rules.limits))
-    elif _looks_at_relayed(rules.limits[pair.name]):
-        at.report(
-            pair.place, "a limit of relayed traffic belongs to no plan", f"change it in {joined('limits', pair.name)}"
-        )
+    elif what := _without_plan(rules.limits[pair.name]):
+        at.report(pair.place, f"a limit of {what} belongs to no plan", f"change it in {joined('limits', pair.name)}")
     elif known:
         at.report(pair.place, f"{shown(pair.name)} is not applied here", "add it to apply, or remove the change")
     return False
 
 
-def _looks_at_relayed(draft: Draft | None) -> bool:
-    return draft is not None and TrafficKind.RELAYED in draft.limit.traffic
+def _without_plan(draft: Draft | None) -> str:
+    """Return what a limit looks at that needs no plan, "" for one of a plan."""
+    if draft is None:
+        return ""
+    if draft.limit.counts is Counts.FAILED_LOGINS:
+        return FAILED
+    return RELAYED if TrafficKind.RELAYED in draft.limit.traffic else ""

@@ -7,7 +7,7 @@ from policyd.conf import units
 from policyd.conf.limits import UNLIMITED
 from policyd.conf.schedules import ALL_DAY, DAYS, Hours
 from policyd.conf.schema import RateLimit, Schedule
-from policyd.model import Counts, TrafficKind
+from policyd.model import LOGIN_COUNTS, Counts, MailProtocol, TrafficKind
 
 DEFAULT = "default"
 """The origin of a field that nobody wrote."""
@@ -20,13 +20,24 @@ def fields(limit: RateLimit) -> dict[str, str]:
         "per": limit.per.value,
         "max": amount(limit),
         "window": units.duration_text(limit.window),
-        "traffic": ", ".join(kind for kind in TrafficKind if kind in limit.traffic),
     }
-    shown |= {f"over.{kind}": limit.over[kind].value for kind in TrafficKind if kind in limit.over}
-    return shown | {
+    shown |= _of_logins(limit) if limit.counts in LOGIN_COUNTS else _of_mail(limit)
+    return shown | {"mode": limit.mode.value, "lifted_by": limit.lifted_by or "-"}
+
+
+def _of_logins(limit: RateLimit) -> dict[str, str]:
+    return {
+        "protocols": ", ".join(one for one in MailProtocol if one in limit.protocols) or "all",
+        "lock": units.duration_text(limit.lock) if limit.lock else "-",
+        "tell": "true" if limit.tell else "false",
+    }
+
+
+def _of_mail(limit: RateLimit) -> dict[str, str]:
+    return {
+        "traffic": ", ".join(kind for kind in TrafficKind if kind in limit.traffic),
+        **{f"over.{kind}": limit.over[kind].value for kind in TrafficKind if kind in limit.over},
         "recipients": limit.recipients.value,
-        "mode": limit.mode.value,
-        "lifted_by": limit.lifted_by or "-",
     }
 
 

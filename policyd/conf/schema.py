@@ -12,7 +12,7 @@ from ipaddress import IPv4Network, IPv6Network
 from zoneinfo import ZoneInfo
 
 from policyd.errors import Issue
-from policyd.model import Action, Counts, Mode, Per, Recipients, TrafficKind
+from policyd.model import Action, Counts, MailProtocol, Mode, Per, Recipients, TrafficKind
 
 Network = IPv4Network | IPv6Network
 
@@ -46,6 +46,8 @@ class Listen:
     policy_timeout: int = 100_000
     metrics: Endpoint | None = None
     admin: Endpoint | None = None
+    dovecot: Endpoint | None = None
+    dovecot_key_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,9 @@ class Schedule:
 class RateLimit:
     """At most ``max`` of ``counts`` in any ``window`` (ms), for each subject of ``per``.
 
-    ``max`` None is unlimited. ``over`` has an action for every kind in ``traffic``.
+    ``max`` None is unlimited. ``over`` has an action for every kind in ``traffic``. A limit that
+    counts logins looks at those of ``protocols``, at all when it is empty; its first refusal locks
+    for ``lock`` ms, and ``tell`` has the client hear why.
     ``origins`` names, for each field that was written, where its value comes from, as
     ``limit domain-hourly (policyd.yaml:41:3)``; a field that is not in it has its default.
     """
@@ -97,6 +101,9 @@ class RateLimit:
     recipients: Recipients = Recipients.ALL
     mode: Mode = Mode.ENFORCE
     lifted_by: str = ""
+    protocols: frozenset[MailProtocol] = frozenset()
+    lock: int = 0
+    tell: bool = False
     origins: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -155,7 +162,8 @@ class Lists:
 class Config:
     """One configuration, whole and checked.
 
-    ``relayed`` are the limits that look at relayed traffic, which has no plan.
+    ``relayed`` are the limits that look at relayed traffic, which has no plan; ``failed_logins``
+    those that count them, which belong to no account.
     ``files`` are all files that it was read from, as absolute paths. ``stale`` are the included
     files that are bad now: their last good text is in force, but for those in ``left_out``, which
     have none. ``stale_issues`` says what is wrong with them. ``maps`` are those of ``files`` that
@@ -172,6 +180,7 @@ class Config:
     limits: Mapping[str, RateLimit]
     plans: Mapping[str, Terms]
     relayed: Terms
+    failed_logins: Terms
     log_accepted: bool
     files: tuple[str, ...]
     stale: tuple[str, ...] = ()

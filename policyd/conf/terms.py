@@ -7,15 +7,19 @@ layer it is checked as a whole, and what is wrong is reported once, at the layer
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from policyd.conf.counted import DEFAULT_PER, check_counted
 from policyd.conf.issues import At, Place, did_you_mean
 from policyd.conf.limits import (
     COUNTS,
     LIFTED_BY,
+    LOCK,
     MAX,
     MODE,
     OVER,
     PER,
+    PROTOCOLS,
     RECIPIENTS,
+    TELL,
     TRAFFIC,
     WINDOW,
     Amount,
@@ -23,7 +27,7 @@ from policyd.conf.limits import (
 )
 from policyd.conf.schema import RateLimit, Schedule
 from policyd.conf.structures import Pair, Values
-from policyd.model import Action, Counts, Mode, Per, Recipients, TrafficKind
+from policyd.model import LOGIN_COUNTS, Action, Counts, Mode, Per, Recipients, TrafficKind
 
 Schedules = Mapping[str, Schedule | None] | None
 """Schedules by name. None in place of one, or of all: its mistakes were reported."""
@@ -33,6 +37,7 @@ DEFAULT_OVER = {
     TrafficKind.SCRIPT: Action.DEFER,
     TrafficKind.LIST: Action.DEFER,
     TrafficKind.RELAYED: Action.DEFER,
+    TrafficKind.LOGIN: Action.REJECT,
 }
 """What happens over a limit that does not say it."""
 
@@ -69,6 +74,10 @@ def changed(draft: Draft, values: Values, owner: str, schedules: Schedules, at: 
         cure = "write a limit of its own for relayed traffic; it needs no plan"
         at.key(TRAFFIC.name).report(values.place_of(TRAFFIC), "a plan or domain has no relayed traffic", cure)
         return None
+    if values.maybe(COUNTS) is Counts.FAILED_LOGINS:
+        cure = "write a limit of its own for failed logins; it needs no plan"
+        at.key(COUNTS.name).report(values.place_of(COUNTS), "a plan or domain has no failed logins", cure)
+        return None
     layers = _Layers(values, values.over(draft.values), draft.over, draft.limit.origins)
     return _draft(draft.limit.name, layers, owner, schedules, at)
 
@@ -87,11 +96,13 @@ def _draft(name: str, layers: _Layers, owner: str, schedules: Schedules, at: At)
     before = len(at.issues)
     written = layers.newest.get(OVER, {})
     over = dict(written) if None in written else {**layers.over, **written}
-    traffic = layers.values.get(TRAFFIC, _DEFAULT_TRAFFIC)
-    flawed = layers.newest.flawed
+    counts, flawed = layers.values.get(COUNTS, Counts.RECIPIENTS), layers.newest.flawed
+    of_logins = counts in LOGIN_COUNTS
+    traffic = (TrafficKind.LOGIN,) if of_logins else layers.values.get(TRAFFIC, _DEFAULT_TRAFFIC)
+    check_counted(layers.newest, layers.values, at)
     if TRAFFIC.name not in flawed:
         _check_traffic(traffic, layers.newest, at)
-    if not {TRAFFIC.name, OVER.name} & flawed:
+    if not of_logins and not {TRAFFIC.name, OVER.name} & flawed:
         _check_over(traffic, over, layers.newest, at)
     if not {MAX.name, COUNTS.name} & flawed:
         _check_amount(layers, at)
@@ -102,13 +113,16 @@ def _draft(name: str, layers: _Layers, owner: str, schedules: Schedules, at: At)
         name=name,
         max=layers.values.get(MAX, Amount(None, sized=False)).units,
         window=layers.values.get(WINDOW, 0),
-        counts=layers.values.get(COUNTS, Counts.RECIPIENTS),
-        per=layers.values.get(PER, Per.DOMAIN),
+        counts=counts,
+        per=layers.values.get(PER, DEFAULT_PER.get(counts, Per.DOMAIN)),
         over={kind: _action(over, kind) for kind in TrafficKind if kind in traffic},
         traffic=frozenset(traffic),
         recipients=layers.values.get(RECIPIENTS, Recipients.ALL),
         mode=layers.values.get(MODE, Mode.ENFORCE),
         lifted_by=layers.values.get(LIFTED_BY, ""),
+        protocols=frozenset(layers.values.get(PROTOCOLS, ())),
+        lock=layers.values.get(LOCK, 0),
+        tell=layers.values.get(TELL, False),
         origins=_origins(layers, owner),
     )
     return Draft(limit, layers.values, over)

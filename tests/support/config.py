@@ -18,7 +18,7 @@ from policyd.conf.schema import (
     Terms,
 )
 from policyd.conf.terms import DEFAULT_OVER
-from policyd.model import Action, Mode, PolicyRequest, TrafficKind
+from policyd.model import Action, Counts, MailProtocol, Mode, Per, PolicyRequest, TrafficKind
 
 HOUR = 3_600_000
 
@@ -42,6 +42,16 @@ def rate(name: str = "domain-hourly", max: int | None = 400, window: int = HOUR,
 
 
 MAILMAN = Lists(contexts=frozenset({"mailman"}))
+
+def logins(name: str = "pop-checks", max: int | None = 60, **fields: Any) -> RateLimit:  # noqa: A002
+    """Return a limit of POP3 logins as the shipped one is, with some fields of the test's own."""
+    shipped = {"counts": Counts.LOGINS, "per": Per.MAILBOX, "protocols": frozenset({MailProtocol.POP3}), "lock": HOUR}
+    return rate(name, max, traffic=[TrafficKind.LOGIN], **{**shipped, **fields})
+
+
+def _is_planless(limit: RateLimit) -> bool:
+    return TrafficKind.RELAYED in limit.traffic or limit.counts is Counts.FAILED_LOGINS
+
 
 UNLISTED_HOURLY = rate("unlisted-hourly", 2000, traffic=[TrafficKind.RELAYED])
 
@@ -69,7 +79,7 @@ class Site:
 
     def config(self) -> Config:
         """Return the Config."""
-        own = tuple(limit for limit in self.limits if TrafficKind.RELAYED not in limit.traffic)
+        own = tuple(limit for limit in self.limits if not _is_planless(limit))
         plans = {"shared": Terms("shared", own)}
         plans |= {name: Terms(name, limits) for name, limits in self.terms.items()}
         return Config(
@@ -83,6 +93,7 @@ class Site:
             limits={limit.name: limit for limit in self.limits},
             plans=plans,
             relayed=Terms("", tuple(limit for limit in self.limits if TrafficKind.RELAYED in limit.traffic)),
+            failed_logins=Terms("", tuple(limit for limit in self.limits if limit.counts is Counts.FAILED_LOGINS)),
             log_accepted=False,
             files=(),
         )

@@ -73,6 +73,7 @@ def config_of(queue: str, **changes: Any) -> Config:
         limits={},
         plans={"shared": Terms("shared", ())},
         relayed=Terms("", ()),
+        failed_logins=Terms("", ()),
         log_accepted=False,
         files=(),
     )
