@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from policyd.conf.schema import RateLimit
-from policyd.model import NEVER_FITS, Action, Counts, Outcome, TrafficKind, Usage, Verdict
+from policyd.model import LOGIN_COUNTS, NEVER_FITS, Action, Counts, Outcome, TrafficKind, Usage, Verdict
 from policyd.policy.plan import ChargePlan
 
 ACCEPT = Verdict(Action.ACCEPT)
@@ -39,10 +39,10 @@ def action_over(limit: RateLimit, kind: TrafficKind, usage: Usage) -> Action:
     """Return what is done over a limit.
 
     What can never fit is rejected for users, who would try for ever, and deferred for scripts and
-    lists, where a 5xx would hurt people who did nothing.
+    lists, where a 5xx would hurt people who did nothing. A login is let in or not.
     """
     if usage.fits_at == NEVER_FITS and limit.over[kind] is not Action.QUARANTINE:
-        return Action.REJECT if kind is TrafficKind.USER else Action.DEFER
+        return Action.REJECT if kind in {TrafficKind.USER, TrafficKind.LOGIN} else Action.DEFER
     return limit.over[kind]
 
 
@@ -69,6 +69,8 @@ def _text(limit: RateLimit, cost: int, usage: Usage) -> str:
         what = f"{cost} {unit} at once" if limit.counts is not Counts.MESSAGES else "this"
         return _line(limit.name, f"{what} can never fit {usage.max} in {duration(limit.window)}; {ref}")
     used = f"{usage.used} of {usage.max} {unit} in {duration(limit.window)} used"
+    if limit.counts in LOGIN_COUNTS:
+        return _line(limit.name, f"{used}; you can log in again at {moment(usage.fits_at)}; {ref}")
     return _line(limit.name, f"{used}; mail flows again at {moment(usage.fits_at)}; {ref}")
 
 

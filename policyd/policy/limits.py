@@ -23,7 +23,7 @@ def subject(limit: RateLimit, traffic: Traffic, client: str) -> str:
     """Return what the limit counts for, within the account."""
     if limit.per is Per.DOMAIN:
         return traffic.account
-    if limit.per is Per.USER:
+    if limit.per in {Per.USER, Per.MAILBOX}:
         return traffic.user
     return traffic.sender if limit.per is Per.SENDER else client
 

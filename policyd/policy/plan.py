@@ -62,8 +62,8 @@ class Planner:
         self.config = config
         self._attribution = Attribution(config)
         self._delimiter = config.accounts.delimiter
-        self._exempt_recipients = _pattern(config.exempt.recipients)
-        self._exempt_logins = _pattern(config.exempt.logins)
+        self._exempt_recipients = pattern_of(config.exempt.recipients)
+        self._exempt_logins = pattern_of(config.exempt.logins)
         self._standings: dict[tuple[str, str, bool, str, int, str], _Standing] = {}
 
     def plan(self, request: PolicyRequest, now: int, owner: Owner = nobody) -> ChargePlan:
@@ -109,7 +109,7 @@ class Planner:
         if self._is_exempt_login(traffic, request):
             return _Standing(traffic, terms, exempt=True, usual=ChargePlan(traffic, terms, (), (), spared=True))
         standing = _Standing(traffic, terms, exempt=False, usual=None)
-        if any(_varies(limit) for limit in terms.limits):
+        if any(_varies(limit) for limit in terms.limits if traffic.kind in limit.traffic):
             return standing
         return standing._replace(usual=self._plan(standing, request, 0, 1, exempt=False))
 
@@ -169,6 +169,6 @@ def _varies(limit: RateLimit) -> bool:
     return bool(limit.lifted_by) or by_client or limit.recipients is Recipients.REMOTE or limit.counts is Counts.BYTES
 
 
-def _pattern(patterns: tuple[str, ...]) -> re.Pattern[str] | None:
+def pattern_of(patterns: tuple[str, ...]) -> re.Pattern[str] | None:
     """Return shell patterns as one regular expression, None for none."""
     return re.compile("|".join(translate(pattern) for pattern in patterns)) if patterns else None

@@ -35,7 +35,7 @@ class Attribution:
         """
         sender = normalise(request.sender, self._accounts.delimiter)
         if request.sasl_username:
-            return self._login(request, sender)
+            return self.login(TrafficKind.USER, request.sasl_username, str(sender))
         customer = self._customer(user)
         if customer:
             name = f"{user.lower()}@{customer}"
@@ -53,11 +53,12 @@ class Attribution:
         name = self._accounts.aliases.get(domain, domain)
         return name if name in self._accounts.plans else ""
 
-    def _login(self, request: PolicyRequest, sender: Address) -> Traffic:
-        login = normalise(request.sasl_username, self._accounts.delimiter)
+    def login(self, kind: TrafficKind, name: str, sender: str = "") -> Traffic:
+        """Return who is charged for what a login does, or for the login itself."""
+        login = normalise(name, self._accounts.delimiter)
         account = self._login_account(login)
         user = f"{login.local}@{account}" if account and not login.domain else str(login)
-        return Traffic(TrafficKind.USER, account or f"user:{user}", Sure.VERIFIED, user, str(sender))
+        return Traffic(kind, account or f"user:{user}", Sure.VERIFIED, user, sender)
 
     def _login_account(self, login: Address) -> str:
         """Return the account of a login; "" when it has to have one of its own.
