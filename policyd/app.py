@@ -19,16 +19,20 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from aiohttp.web import Application
 from prometheus_client import CollectorRegistry
 
 from policyd import __version__
-from policyd.admin.asked import Listening, Parts
+from policyd.admin.asked import Parts
 from policyd.admin.routes import routes
 from policyd.clock import Clock, SystemClock
-from policyd.conf.schema import Config, Listen, StoreSettings
+from policyd.conf.schema import Config, StoreSettings
+from policyd.endpoints import Endpoints
 from policyd.errors import StoreError, StoreUnavailable
 from policyd.event import Event, EventKind
 from policyd.log import DecisionLog
+from policyd.login_recorder import LoginRecorder
+from policyd.logins import LoginService
 from policyd.metrics import Metrics
 from policyd.model import Action
 from policyd.owner import Kernel, Owners
@@ -36,8 +40,9 @@ from policyd.recorder import DecisionRecorder
 from policyd.reload import ConfigInForce, Reloaded
 from policyd.server.activation import passed_sockets
 from policyd.server.admin import admin_app
+from policyd.server.dovecot import Key, dovecot_app
 from policyd.server.http import HttpServer, metrics_app
-from policyd.server.listen import Listener, Wanted, open_listeners, raise_file_limit
+from policyd.server.listen import Listener, raise_file_limit
 from policyd.server.postfix import PostfixServer
 from policyd.server.systemd import Notifier, watchdog_interval
 from policyd.service import Service
@@ -47,6 +52,7 @@ from policyd.store.embedded import EmbeddedRedis
 from policyd.store.index import Index
 from policyd.store.redis import RedisStore, Server, Watch, read_password
 from policyd.store.trail import Trail
+from policyd.verdicts import Kept, Usages
 from policyd.watch import FileWatch
 
 DRAIN = 10_000
@@ -67,7 +73,6 @@ class App:
         self.lines = DecisionLog(sys.stderr)
         self.notifier = Notifier.from_environment(os.environ)
         self.config = ConfigInForce(config, path, state_directory, self.metrics, self.notifier)
-        self._listeners: list[Listener] = []
         self._running = AsyncExitStack()
         self._store_answers: bool | None = None
 
@@ -95,22 +100,24 @@ class App:
         files = raise_file_limit()
         # The store first: its lock keeps a second daemon from taking the first one's sockets.
         await self._open_store(config.store)
-        self._open_listeners(config.listen, passed)
+        endpoints = Endpoints(config.listen, passed)
+        self._running.callback(endpoints.close)
         recorder, kernel = self._recorder, Kernel()
         self._running.callback(kernel.close)
         self.service = Service(config, self.store, recorder, self._clock, Owners(kernel.owning, self._clock))
+        self.logins = LoginService(config, self.store, self._login_recorder, self._clock)
         self.config.on_change(self.service.configure)
+        self.config.on_change(self.logins.configure)
         self.config.on_reload(self._reloaded)
-        await self._serve_http(config.listen)
-        await self._serve_postfix(len(config.listen.postfix))
+        await self._serve_http(endpoints)
+        await self._serve_postfix(endpoints.postfix)
         self._watch(watchdog_interval(os.environ, os.getpid()))
         self.config.begin()
         watching = asyncio.create_task(FileWatch(self.config).run())
         self._running.push_async_callback(_end, watching)
-        where = ", ".join(_address(listener) for listener in self._listeners)
         _log.info(
             "policyd %s ready: %s; %d domains, mode %s, at most %d open files",
-            __version__, where, len(config.accounts.plans), config.mode, files,
+            __version__, endpoints, len(config.accounts.plans), config.mode, files,
         )  # fmt: skip
 
     async def _open_store(self, settings: StoreSettings) -> None:
@@ -128,7 +135,9 @@ class App:
             raise StoreUnavailable("start", f"{settings.url} cannot be used: {error} ({cure})") from error
         self._running.push_async_callback(self._close_store)
         self.index, self.trail = Index(self.store), Trail(self.store)
-        self._recorder = DecisionRecorder(self.metrics, self.lines, self.index, self.trail)
+        self._usages = Usages(self.metrics, self.index)
+        kept = Kept(self.metrics, self.lines, self.index, self.trail, self._usages)
+        self._recorder, self._login_recorder = DecisionRecorder(kept), LoginRecorder(kept, self._clock.now)
         keeping = asyncio.create_task(self._keep_index())
         self._running.push_async_callback(self._end_index, keeping)
 
@@ -147,29 +156,30 @@ class App:
             when_down = self.config.now.store.when_down
             _log.error("the store does not answer; store.when_down: %s decides until it does", when_down)
 
-    def _open_listeners(self, listen: Listen, passed: Sequence[socket.socket]) -> None:
-        self._listeners = open_listeners(_wanted(listen), passed)
-        for listener in self._listeners:
-            self._running.callback(listener.close)
-
-    async def _serve_http(self, listen: Listen) -> None:
-        apps = []
-        if listen.metrics:
-            apps.append(metrics_app(self.registry, self._ready))
-        if listen.admin:
+    async def _serve_http(self, endpoints: Endpoints) -> None:
+        if endpoints.metrics:
+            await self._serve(endpoints.metrics, metrics_app(self.registry, self._ready))
+        if endpoints.admin:
             status = Status(self.store, self.index)
-            parts = Parts(self.config, self.store, status, self.trail, self._clock, self._listening())
-            apps.append(admin_app(routes(parts), os.geteuid()))
-        for listener, app in zip(self._listeners[len(listen.postfix) :], apps, strict=True):
-            server = HttpServer(app)
-            self._running.push_async_callback(server.stop)
-            await server.serve(listener.sockets)
+            parts = Parts(self.config, self.store, status, self.trail, self._clock, endpoints.listening())
+            await self._serve(endpoints.admin, admin_app(routes(parts), os.geteuid()))
+        if endpoints.dovecot:
+            key = Key(self.config.now.listen.dovecot_key_file)
+            self.config.on_change(lambda _: key.reload())
+            server = await self._serve(endpoints.dovecot, dovecot_app(self.logins, key, self._clock))
+            self.metrics.count_connections("dovecot", lambda: server.connections)
 
-    async def _serve_postfix(self, count: int) -> None:
+    async def _serve(self, listener: Listener, app: Application) -> HttpServer:
+        server = HttpServer(app)
+        self._running.push_async_callback(server.stop)
+        await server.serve(listener.sockets)
+        return server
+
+    async def _serve_postfix(self, listeners: Sequence[Listener]) -> None:
         host, malformed = socket.gethostname(), self.metrics.protocol_error
         self.postfix: PostfixServer[Conversation] = PostfixServer(self.service, self._clock, host, malformed=malformed)
         self._running.push_async_callback(self._drain, self.postfix)
-        for listener in self._listeners[:count]:
+        for listener in listeners:
             await self.postfix.serve(listener.sockets)
         self.metrics.count_connections("postfix", lambda: self.postfix.connections)
 
@@ -193,7 +203,7 @@ class App:
             try:
                 with suppress(StoreError):
                     await self.store.probe()
-                await self._recorder.spread()
+                await self._usages.spread()
                 await self.index.flush()
                 await self.trail.flush()
             except Exception:  # noqa: BLE001  # a bug there must not end the index
@@ -202,7 +212,7 @@ class App:
     async def _end_index(self, keeping: asyncio.Task[None]) -> None:
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
-        await self._recorder.spread()
+        await self._usages.spread()
         await self.index.flush()
         await self.trail.flush()
 
@@ -210,22 +220,6 @@ class App:
         dropped = await server.drain(DRAIN)
         if dropped:
             _log.warning("%d connections had no answer at the deadline and were closed", dropped)
-
-    def _listening(self) -> Listening:
-        """Return where the daemon listens, as commands name it: absolute paths and the real ports."""
-        postfix = tuple(_address(listener) for listener in self.postfix_endpoints)
-        http = [_address(listener) for listener in self.http_endpoints]
-        return Listening(postfix, http[0] if self.config.now.listen.metrics else "")
-
-    @property
-    def postfix_endpoints(self) -> list[Listener]:
-        """The listeners that Postfix asks, in the order of ``listen.postfix``."""
-        return self._listeners[: len(self.config.now.listen.postfix)]
-
-    @property
-    def http_endpoints(self) -> list[Listener]:
-        """The listeners for metrics and admin, in that order, those that are configured."""
-        return self._listeners[len(self.config.now.listen.postfix) :]
 
 
 def build(
@@ -267,22 +261,7 @@ async def run(config: Config, path: Path, state_directory: str) -> None:
     _log.info("ended")
 
 
-def _address(listener: Listener) -> str:
-    path = listener.endpoint.path
-    return f"unix:{Path(path).absolute()}" if path else str(replace(listener.endpoint, port=listener.port))
-
-
 async def _end(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-
-
-def _wanted(listen: Listen) -> list[Wanted]:
-    wanted = [Wanted(endpoint, listen.postfix_mode, listen.postfix_group) for endpoint in listen.postfix]
-    if listen.metrics:
-        wanted.append(Wanted(listen.metrics))
-    if listen.admin:
-        # Rights on it are by peer credentials, so everybody may connect.
-        wanted.append(Wanted(listen.admin, 0o666))
-    return wanted

@@ -57,6 +57,7 @@ class Metrics:
         self._given_back = self._repeats = self._settle_unknown = self._settle_lost = self._protocol_errors = 0
         self._store_up, self._loaded, self._stale = False, 0.0, 0
         self._connections: dict[str, Callable[[], int]] = {}
+        self._refused_mailboxes: Callable[[], int] = int
         self._fullest = Fullest(clock)
         registry.register(self)
 
@@ -84,6 +85,10 @@ class Metrics:
     def repeated(self) -> None:
         """Count a request that Postfix asked again and that was charged once."""
         self._repeats += 1
+
+    def count_refused_mailboxes(self, count: Callable[[], int]) -> None:
+        """Have ``count`` asked at each scrape for the most mailboxes that one client found refused in the last hour."""
+        self._refused_mailboxes = count
 
     # messages
 
@@ -157,6 +162,8 @@ class Metrics:
         yield _total("given_back", "Messages given up whose charges were undone.", self._given_back)
         yield _total("settle_unknown", "Messages settled of which no record was known.", self._settle_unknown)
         yield _total("settle_lost", "Kinds of traffic that fell back to final charges.", self._settle_lost)
+        most = "The most mailboxes that one client found refused in the last hour."
+        yield _gauge("mailboxes_refused_to_one_client", most, self._refused_mailboxes())
         text = "Usage of the fullest accounts against their limits."
         ratio = GaugeMetricFamily("policyd_account_usage_ratio", text, labels=["account", "limit"])
         for value, account, limit in self._fullest.top(SHOWN):

@@ -17,14 +17,14 @@ ROOMS = [
     {"policy"},
     {"store"},
     {"settlement", "status", "show", "owner"},
-    {"service"},
+    {"service", "logins"},
     {"metrics", "log"},
-    {"recorder"},
+    {"verdicts", "recorder", "login_recorder"},
     {"server"},
     {"audit"},
     {"reload", "watch"},
     {"admin"},
-    {"app"},
+    {"app", "endpoints"},
     {"cli", "__main__"},
 ]
 """The rooms from low to high; a module imports from its own room and from lower ones."""

@@ -62,6 +62,11 @@ class HttpServer:
         self._most = most
         self._servers: list[asyncio.AbstractServer] = []
 
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._runner.server.connections) if self._runner.server is not None else 0
+
     async def serve(self, sockets: Sequence[socket.socket]) -> None:
         """Accept connections on listening sockets, which then belong to the server."""
         await self._runner.setup()

@@ -67,7 +67,7 @@ class Index:
         if len(self._observed) < WAITING:
             self._observed[entry] = now
 
-    def episode(self, ref: str, story: Mapping[str, str | int]) -> None:
+    def episode(self, ref: str, story: Mapping[str, str | int | float]) -> None:
         """Note what a new reference stands for."""
         if len(self._stories) < WAITING:
             self._stories[ref] = json.dumps(story, ensure_ascii=True)

@@ -43,6 +43,7 @@ def rate(name: str = "domain-hourly", max: int | None = 400, window: int = HOUR,
 
 MAILMAN = Lists(contexts=frozenset({"mailman"}))
 
+
 def logins(name: str = "pop-checks", max: int | None = 60, **fields: Any) -> RateLimit:  # noqa: A002
     """Return a limit of POP3 logins as the shipped one is, with some fields of the test's own."""
     shipped = {"counts": Counts.LOGINS, "per": Per.MAILBOX, "protocols": frozenset({MailProtocol.POP3}), "lock": HOUR}

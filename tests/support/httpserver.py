@@ -3,11 +3,12 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from http.client import HTTPResponse
 from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from aiohttp import web
@@ -17,6 +18,7 @@ from policyd.server.http import MOST_CONNECTIONS, HttpServer
 from policyd.server.listen import Wanted, open_listener
 
 NOBODY = 65_534
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Answer(NamedTuple):
@@ -59,10 +61,12 @@ def connected(path: Path) -> socket.socket:
     return sock
 
 
-async def ask(sock: socket.socket, head: str, body: bytes = b"", accept: str = "*/*") -> Answer:
-    """Send one request ("GET /path") and return the answer; the connection ends with it."""
+async def ask(
+    sock: socket.socket, head: str, body: bytes = b"", accept: str = "*/*", more: Mapping[str, str] = NOTHING
+) -> Answer:
+    """Send one request ("GET /path"), with ``more`` headers, and return the answer; the connection ends with it."""
     reader, writer = await asyncio.open_connection(sock=sock)
-    lines = {"Host": "test", "Connection": "close", "Accept": accept, "Content-Length": str(len(body))}
+    lines = {"Host": "test", "Connection": "close", "Accept": accept, "Content-Length": str(len(body)), **more}
     text = f"{head} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items()) + "\r\n"
     writer.write(text.encode() + body)
     async with asyncio.timeout(20):

@@ -1,0 +1,188 @@
+"""What is kept of a verdict, whoever asked: metrics, the decision log, the index, the trail of events.
+
+All of it is in memory here; writing happens once per loop tick (log), once per second (index and
+trail) and at a scrape (metrics).
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Generic, Protocol, TypeVar
+
+from policyd.conf.schema import Config
+from policyd.errors import StoreError
+from policyd.event import Event, EventKind, refusal_reason
+from policyd.log import DecisionLog
+from policyd.metrics import Metrics
+from policyd.model import NEVER_FITS, Action, Charge, Outcome, Usage, Verdict
+from policyd.policy.decide import action_over, moment
+from policyd.policy.plan import ChargePlan
+from policyd.store.index import Entry, Index
+from policyd.store.trail import Trail
+
+_AT_ONCE = 200
+_MOST_COUNTERS = 50_000
+
+Fields = dict[str, str | int | float]
+
+
+class Usages:
+    """What each counter held last: a busy one is told of once in a while, not with each request."""
+
+    def __init__(self, metrics: Metrics, index: Index) -> None:
+        self._metrics, self._index = metrics, index
+        self._latest: dict[tuple[str, Charge], tuple[Usage, int]] = {}
+
+    def note(self, plan: ChargePlan, outcome: Outcome) -> None:
+        """Keep what each counter of a plan holds now."""
+        if len(self._latest) >= _MOST_COUNTERS:
+            return
+        account, now = plan.traffic.account, outcome.now
+        for charge, usage in zip(plan.charges, outcome.usages, strict=True):
+            self._latest[account, charge] = (usage, now)
+
+    async def spread(self) -> None:
+        """Tell metrics and index of the counters that changed since the last time, without stalling the loop."""
+        latest, self._latest = self._latest, {}
+        for number, ((account, charge), (usage, now)) in enumerate(latest.items()):
+            ratio = usage.used / usage.max if usage.max else 1.0
+            self._index.used(Entry(account, charge.limit, charge.subject), ratio, now, charge.window)
+            self._metrics.usage(account, charge.limit, usage.used, usage.max, charge.window, charge.subject)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where everything is kept."""
+
+    metrics: Metrics
+    log: DecisionLog
+    index: Index
+    trail: Trail
+    usages: Usages
+
+
+class Decided(Protocol):
+    """As much of a decision as every service's has."""
+
+    @property
+    def config(self) -> Config:
+        """The configuration that it was decided under."""
+
+    @property
+    def plan(self) -> ChargePlan:
+        """What it charges."""
+
+    @property
+    def started(self) -> float:
+        """When it was asked, by perf_counter."""
+
+
+D = TypeVar("D", bound=Decided)
+
+
+class VerdictRecorder(ABC, Generic[D]):
+    """What is kept of the verdicts of any service. ``service`` is its metric label."""
+
+    service: str
+
+    def __init__(self, kept: Kept) -> None:
+        self._metrics, self._lines, self._usages = kept.metrics, kept.log, kept.usages
+        self._index, self._trail = kept.index, kept.trail
+
+    def decided(self, decision: D, verdict: Verdict, outcome: Outcome | None) -> None:
+        """Count a verdict; log what was refused or would have been, and all with log.accepted."""
+        kind, seconds = decision.plan.traffic.kind, perf_counter() - decision.started
+        self._metrics.decided(self.service, kind, verdict.action, seconds)
+        if outcome is None:
+            if decision.config.log_accepted and decision.plan.traffic.account:
+                self._write(decision, verdict.action, seconds)
+            return
+        if outcome.repeated:
+            self._metrics.repeated()
+        self._usages.note(decision.plan, outcome)
+        if verdict.charge >= 0:
+            self._refused(decision, verdict, outcome, seconds)
+        elif not self._observed(decision, outcome, seconds) and decision.config.log_accepted:
+            self._write(decision, verdict.action, seconds, *fullest(decision, outcome))
+
+    def without_store(self, decision: D, verdict: Verdict, error: StoreError) -> None:
+        """Count and log an answer that was given without the store."""
+        kind, seconds = decision.plan.traffic.kind, perf_counter() - decision.started
+        self._metrics.decided(self.service, kind, verdict.action, seconds)
+        self._metrics.store_failed(error.op)
+        self._metrics.answered_without_store(verdict.action)
+        self._write(decision, verdict.action, seconds, extra={"store": str(error)})
+
+    def _refused(self, decision: D, verdict: Verdict, outcome: Outcome, seconds: float) -> None:
+        plan, usage = decision.plan, outcome.usages[verdict.charge]
+        limit = plan.limits[verdict.charge]
+        self._metrics.refused(limit.name, plan.terms.plan, plan.traffic.kind)
+        self._tell(decision, verdict.charge, outcome, verdict.action)
+        self._write(decision, verdict.action, seconds, limit.name, usage)
+
+    def _observed(self, decision: D, outcome: Outcome, seconds: float) -> bool:
+        """Note what mode observe let through; returns whether there was any."""
+        over = [index for index, usage in enumerate(outcome.usages) if usage.episode is not None]
+        for index in over:
+            self._would_refuse(decision, index, outcome, seconds)
+        return bool(over)
+
+    def _would_refuse(self, decision: D, index: int, outcome: Outcome, seconds: float) -> None:
+        plan, limit, usage = decision.plan, decision.plan.limits[index], outcome.usages[index]
+        would = action_over(limit, plan.traffic.kind, usage)
+        self._metrics.observed(limit.name, plan.terms.plan, plan.traffic.kind)
+        self._index.observed(_entry(decision, index), outcome.now)
+        self._tell(decision, index, outcome, would)
+        self._write(decision, Action.ACCEPT, seconds, limit.name, usage, {"observed": would})
+
+    def _tell(self, decision: D, index: int, outcome: Outcome, action: Action) -> None:
+        """Put the story of a new reference into the index and the trail of all."""
+        usage = outcome.usages[index]
+        if usage.episode is None or not usage.episode.started:
+            return
+        traffic, entry, asked = decision.plan.traffic, _entry(decision, index), self._asked(decision)
+        story: Fields = {
+            "ref": usage.episode.ref, "action": action, "account": entry.account, "limit": entry.limit,
+            "subject": entry.subject, "used": usage.used, "max": usage.max, "resumes": resumes(usage),
+            "plan": decision.plan.terms.plan, "traffic": traffic.kind, "sure": traffic.sure, "user": traffic.user,
+            **asked,
+        }  # fmt: skip
+        self._index.episode(usage.episode.ref, story)
+        who = traffic.user or asked["client"]
+        why = refusal_reason(usage.used, usage.max, observed=decision.plan.charges[index].observed)
+        refusal = Event(outcome.now, EventKind.REFUSAL, entry.account, entry.subject, who, why)
+        self._trail.note(refusal._replace(limit=entry.limit, ref=usage.episode.ref))
+
+    @abstractmethod
+    def _write(  # noqa: PLR0917  # the parts of one log line
+        self, decision: D, action: str, seconds: float, limit: str = "", usage: Usage | None = None,
+        extra: Fields | None = None,
+    ) -> None:  # fmt: skip
+        """Write the log line of a decision."""
+
+    @abstractmethod
+    def _asked(self, decision: D) -> dict[str, str]:
+        """Return what the story of a reference says of the request; ``client`` is its address."""
+
+
+def _entry(decision: Decided, index: int) -> Entry:
+    charge = decision.plan.charges[index]
+    return Entry(decision.plan.traffic.account, charge.limit, charge.subject)
+
+
+def resumes(usage: Usage) -> str:
+    """Return when a refused cost fits, "" for one that fitted."""
+    if not usage.fits_at:
+        return ""
+    return "never" if usage.fits_at == NEVER_FITS else moment(usage.fits_at)
+
+
+def fullest(decision: Decided, outcome: Outcome) -> tuple[str, Usage | None]:
+    """Return the limit that is nearest to its maximum, and its usage."""
+    if len(outcome.usages) == 1:
+        return decision.plan.charges[0].limit, outcome.usages[0]
+    found = max(enumerate(outcome.usages), key=lambda one: one[1].used / (one[1].max or 1), default=None)
+    return (decision.plan.charges[found[0]].limit, found[1]) if found else ("", None)
