@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import idna
 
+_PLAIN = re.compile(r"[a-z0-9._-]+@[a-z0-9_-]+(?:\.[a-z0-9_-]+)+")
 _PLAIN_DOMAIN = re.compile(r"(?=.{1,253}\Z)(?!-)[a-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9_-]{1,63}(?<!-))*\Z")
 
 
@@ -55,6 +56,13 @@ def normalise(text: str, delimiter: str = "+") -> Address:
     if not name:
         return Address(text.lower(), "")
     return Address(normalise_local(local, delimiter), name)
+
+
+def normal_form(text: str, delimiter: str = "+") -> str:
+    """Return ``str(normalise(text, delimiter))``, at once for an address that is written so already."""
+    if _PLAIN.fullmatch(text) and "xn--" not in text and not (delimiter and delimiter in text):
+        return text
+    return str(normalise(text, delimiter))
 
 
 def normalise_local(local: str, delimiter: str = "+") -> str:

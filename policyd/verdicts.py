@@ -32,7 +32,7 @@ class Usages:
 
     def __init__(self, metrics: Metrics, index: Index) -> None:
         self._metrics, self._index = metrics, index
-        self._latest: dict[tuple[str, Charge], tuple[Usage, int]] = {}
+        self._latest: dict[Entry, tuple[Charge, Usage, int]] = {}
 
     def note(self, plan: ChargePlan, outcome: Outcome) -> None:
         """Keep what each counter of a plan holds now."""
@@ -40,15 +40,15 @@ class Usages:
             return
         account, now = plan.traffic.account, outcome.now
         for charge, usage in zip(plan.charges, outcome.usages, strict=True):
-            self._latest[account, charge] = (usage, now)
+            self._latest[Entry(account, charge.limit, charge.subject)] = (charge, usage, now)
 
     async def spread(self) -> None:
         """Tell metrics and index of the counters that changed since the last time, without stalling the loop."""
         latest, self._latest = self._latest, {}
-        for number, ((account, charge), (usage, now)) in enumerate(latest.items()):
+        for number, (entry, (charge, usage, now)) in enumerate(latest.items()):
             ratio = usage.used / usage.max if usage.max else 1.0
-            self._index.used(Entry(account, charge.limit, charge.subject), ratio, now, charge.window)
-            self._metrics.usage(account, charge.limit, usage.used, usage.max, charge.window, charge.subject)
+            self._index.used(entry, ratio, now, charge.window)
+            self._metrics.usage(entry.account, entry.limit, usage.used, usage.max, charge.window, entry.subject)
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policyd.address import Address, normalise, normalise_domain, normalise_local
+from policyd.address import Address, normal_form, normalise, normalise_domain, normalise_local
 
 ONE_MAILBOX = {
     "plain": "alice@münchen.example",
@@ -118,3 +118,12 @@ def test_undecodable_bytes_never_merge_two_addresses(one: bytes, other: bytes, r
 def test_case_never_tells_two_mailboxes_apart(local: str, domain: str) -> None:
     """Capitals anywhere in an address change nothing."""
     assert normalise(f"{local}@{domain}") == normalise(f"{local}@{domain}".upper())
+
+
+_PIECES = st.sampled_from([*"aZ09._-+@\"\\ \n\udcff", "xn--", "example", ".org", "m\u00fc", "user"])
+
+
+@given(text=st.lists(_PIECES, max_size=12).map("".join), delimiter=st.sampled_from(["", "+", "-", ".", "a", "@"]))
+def test_the_normal_form_is_the_normalised_address_as_text(text: str, delimiter: str) -> None:
+    """The short way for plain addresses leads where the long one does."""
+    assert normal_form(text, delimiter) == str(normalise(text, delimiter))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from fnmatch import translate
 from typing import NamedTuple
 
-from policyd.address import normalise
+from policyd.address import normal_form, normalise
 from policyd.conf.schema import Config, RateLimit, Terms
 from policyd.model import Charge, Counts, Per, PolicyRequest, Recipients, Sure, Traffic
 from policyd.policy.limits import counter_type, in_force, is_observed, subject, terms_of
@@ -85,7 +85,9 @@ class Planner:
         ``known`` is what its recipients were attributed to: one message has one account, though
         Postfix may ask about its end with another policy_context.
         """
-        standing = self._standing(request, owner) if known is None else self._new_standing(known, request)
+        standing = self._standing(request, owner)
+        if known is not None and known != standing.traffic:
+            standing = self._new_standing(known, request)
         recipients = min(request.recipient_count, MOST_RECIPIENTS)
         exempt = self._is_exempt(request, request.recipient if recipients == 1 else "")
         return self._plan(standing, request, now, recipients, exempt=exempt)
@@ -150,7 +152,7 @@ class Planner:
         """Return whether the login is exempt, as it was given or as it is charged."""
         if self._exempt_logins is None or not request.sasl_username:
             return False
-        names = (str(normalise(request.sasl_username, self._delimiter)), traffic.user)
+        names = (normal_form(request.sasl_username, self._delimiter), traffic.user)
         return any(self._exempt_logins.match(name) for name in names)
 
     def _is_exempt(self, request: PolicyRequest, recipient: str) -> bool:
@@ -160,7 +162,7 @@ class Planner:
             return True
         if pattern is None or not recipient:
             return False
-        return pattern.match(str(normalise(recipient, self._delimiter))) is not None
+        return pattern.match(normal_form(recipient, self._delimiter)) is not None
 
 
 def _varies(limit: RateLimit) -> bool:

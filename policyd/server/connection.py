@@ -15,7 +15,7 @@ from policyd.clock import Clock, Timer
 from policyd.errors import ProtocolError
 from policyd.model import PolicyRequest, Verdict
 from policyd.server.base import Conversation, Decider, peer_credentials, peer_host
-from policyd.wire.postfix import PolicyConnection, action_for, encode_reply
+from policyd.wire.postfix import PolicyConnection, reply_to
 
 STUCK = 30_000
 """How long a client may leave answers unread before its connection is dropped, in ms."""
@@ -171,7 +171,7 @@ class PostfixConnection(asyncio.Protocol, Generic[Conversation]):
         if verdict is None:
             self.close()
             return
-        self._transport.write(encode_reply(action_for(verdict)))
+        self._transport.write(reply_to(verdict))
         if self._codec.buffered or self._last or not self._reading:
             self._take()
 

@@ -42,6 +42,7 @@ _SENT = (
 )  # fmt: skip
 _SENT_LATER = ("compatibility_level", "mail_version")  # Postfix 3.8
 
+_ACCEPTED = b"action=DUNNO\n\n"
 _NUMBER = re.compile(r"[0-9]{0,15}")
 _UNPRINTABLE = re.compile(r"[^ -~]+")
 
@@ -197,6 +198,11 @@ def action_for(verdict: Verdict) -> str:
     if verdict.action is Action.REJECT:
         return f"550 5.7.1 {text}"
     return f"HOLD {text}"
+
+
+def reply_to(verdict: Verdict) -> bytes:
+    """Return the reply that tells Postfix a verdict."""
+    return _ACCEPTED if verdict.action is Action.ACCEPT else encode_reply(action_for(verdict))
 
 
 def encode_reply(action: str) -> bytes:
