@@ -3,10 +3,6 @@
 redis-py's own connection is four times slower on this path (bench/micro.py); it is used for
 everything else. The link knows no keys and no policy.
 
-What is submitted while Redis works goes out in one write when its answers are there, as TCP does
-with small segments (RFC 896): nothing waits while Redis is idle, and under load one write and one
-read serve many commands, here and in Redis.
-
     CONNECTING  the first contact, or the one attempt right after a loss: commands wait for it
     UP          commands are sent
     STALLED     a command got no answer in time: new ones fail at once until Redis answers again
@@ -76,7 +72,6 @@ class Link(asyncio.Protocol):
         self._waiters: deque[_Waiter] = deque()
         self._held: list[_Waiter] = []
         self._out: list[bytes] = []
-        self._flushing = False
         self._timer: asyncio.TimerHandle | None = None
         self._task = self._loop.create_task(self._connected_again())
 
@@ -112,18 +107,12 @@ class Link(asyncio.Protocol):
     # sending
 
     def _send(self, waiter: _Waiter) -> None:
+        if not self._out:
+            self._loop.call_soon(self._flush)
         self._out.append(hiredis.pack_command(waiter.args))  # type: ignore[arg-type]  # its stub knows no variadic tuple
         self._waiters.append(waiter)
-        self._flush_soon()
-
-    def _flush_soon(self) -> None:
-        """Write at the end of the tick unless Redis still works on what was written before."""
-        if self._out and not self._flushing and len(self._out) == len(self._waiters):
-            self._flushing = True
-            self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        self._flushing = False
         if self._transport is not None and self._out:
             self._transport.write(b"".join(self._out))
         self._out.clear()
@@ -145,7 +134,6 @@ class Link(asyncio.Protocol):
                 self._farewell = str(reply)
                 return
             self._waiters.popleft().done(reply)
-        self._flush_soon()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Hold what may be sent again, fail the rest, and connect again at once."""
