@@ -1,4 +1,6 @@
-"""Dovecot's configuration as its own doveconf(1) tells it: what differs from the defaults, blocks and all.
+"""What is compared: what policyd serves, and Dovecot's configuration as its own doveconf(1) tells it.
+
+It tells what differs from the defaults, blocks and all:
 
     auth_policy_server_url = http://127.0.0.1:10032/dovecot
     service anvil {
@@ -15,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from policyd.conf.schema import Config, Endpoint
 from policyd.errors import ToolError
 from policyd.tool import run
 
@@ -42,6 +45,33 @@ class DovecotView:
     def all(self, path: str) -> list[str]:
         """Return the values of a setting in all blocks of that name."""
         return [value for name, value in self.settings if name == path]
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What policyd serves Dovecot with.
+
+    ``key`` is the key that ``key_file`` holds. ``timeout`` is store.timeout, in ms.
+    """
+
+    endpoint: Endpoint | None
+    key_file: str
+    key: str
+    timeout: int
+
+
+def read_served(config: Config) -> Served:
+    """Return what a configuration of policyd says, with the key that it names.
+
+    Raises:
+        ToolError: the key cannot be read.
+    """
+    file = config.listen.dovecot_key_file
+    try:
+        key = Path(file).read_text("latin-1").strip() if file else ""
+    except OSError as error:
+        raise ToolError("listen.dovecot_key_file", str(error)) from error
+    return Served(config.listen.dovecot, file, key, config.store.timeout)
 
 
 def read_dovecot(file: str = "") -> DovecotView:

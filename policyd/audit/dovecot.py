@@ -6,36 +6,21 @@ a wrong one, and nothing tells them apart.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from policyd.audit.doveconf import API_HEADER, DovecotView
+from policyd.audit.doveconf import API_HEADER, DovecotView, Served
 from policyd.audit.finding import Finding, Severity
 from policyd.audit.scene import ANYWHERE, same_host
 from policyd.audit.write import POLICYD
 from policyd.conf.schema import Endpoint
+from policyd.server.dovecot import KEY_HEADER, PATH
 
 _FILE = "# dovecot.conf"
-_PATH = "/dovecot"
-_HEADER = "X-API-Key"
 _ATTRIBUTES = ("login=%{requested_username}", "remote=%{rip}", "protocol=%s")
 _RECOMMENDED_TIMEOUT, _LONGEST_TIMEOUT = 2_000, 10_000
 _PENALTY = "service anvil/unix_listener anvil-auth-penalty/mode"
 _LAST_LOGIN = "last_login"
 _DELIVERING = ("mail_plugins", "protocol lmtp/mail_plugins", "protocol lda/mail_plugins")
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """What policyd serves Dovecot with.
-
-    ``key`` is the key that ``key_file`` holds. ``timeout`` is store.timeout, in ms.
-    """
-
-    endpoint: Endpoint | None
-    key_file: str
-    key: str
-    timeout: int
 
 
 def audit_dovecot(served: Served, view: DovecotView) -> list[Finding]:
@@ -64,7 +49,7 @@ def _recommended(served: Served, endpoint: Endpoint) -> str:
 
 def _url(endpoint: Endpoint) -> str:
     host = "127.0.0.1" if endpoint.host in ANYWHERE else endpoint.host
-    return f"http://{Endpoint(host=host, port=endpoint.port)}{_PATH}"
+    return f"http://{Endpoint(host=host, port=endpoint.port)}{PATH}"
 
 
 def _address(endpoint: Endpoint, view: DovecotView) -> Iterator[Finding]:
@@ -72,8 +57,8 @@ def _address(endpoint: Endpoint, view: DovecotView) -> Iterator[Finding]:
     url = urlsplit(written)
     if not _leads_to(endpoint, written):
         yield _error(name, f"{written} is something else; policyd listens on {endpoint}, with http", _url(endpoint))
-    elif (url.path, url.query) != (_PATH, ""):
-        yield _error(name, f"policyd answers logins under {_PATH} only, so no login is counted", _url(endpoint))
+    elif (url.path, url.query) != (PATH, ""):
+        yield _error(name, f"policyd answers logins under {PATH} only, so no login is counted", _url(endpoint))
 
 
 def _leads_to(endpoint: Endpoint, written: str) -> bool:
@@ -89,14 +74,14 @@ def _leads_to(endpoint: Endpoint, written: str) -> bool:
 def _key(served: Served, view: DovecotView) -> Iterator[Finding]:
     header, written, right = view.api_header, view.get(API_HEADER), f"<{served.key_file}"
     # Without a colon Dovecot takes the whole for the value of this header.
-    name, _, value = header.partition(":") if ":" in header else (_HEADER, "", header)
+    name, _, value = header.partition(":") if ":" in header else (KEY_HEADER, "", header)
     if not header:
         yield _error(API_HEADER, "policyd answers nobody without its key, so no login is counted", right)
     elif "\n" in header or "\r" in header:
         problem = "the key's file ends with a newline: Dovecot's auth process dies at each login, and nobody gets in"
         cure = f"# shell\ntruncate -s -1 {written.removeprefix('<')}"
         yield Finding(Severity.ERROR, API_HEADER, problem, cure)
-    elif (name.strip().lower(), value.strip()) != (_HEADER.lower(), served.key):
+    elif (name.strip().lower(), value.strip()) != (KEY_HEADER.lower(), served.key):
         problem = f"it sends another key than that in {served.key_file}, so no login is counted"
         yield _error(API_HEADER, problem, right)
     elif view.readable and not written.startswith("<"):

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from policyd.audit.doveconf import read_dovecot, read_served
+from policyd.audit.dovecot import audit_dovecot
 from policyd.audit.finding import Finding, Severity
 from policyd.audit.postfix import audit, render
 from policyd.audit.view import read_postfix
@@ -22,15 +24,19 @@ app = typer.Typer(help="Check, show and compare configurations; no daemon is nee
 
 
 @app.command("check")
-def check(
+def check(  # noqa: PLR0917  # the options of a command
     config: ConfigOption = CONFIG,
     postfix: Annotated[bool, typer.Option("--postfix", help="Check Postfix's main.cf and master.cf too.")] = False,
     postfix_directory: Annotated[
         str, typer.Option("--postfix-config", metavar="DIR", help="The configuration directory of another Postfix.")
     ] = "",
+    dovecot: Annotated[bool, typer.Option("--dovecot", help="Check Dovecot's configuration too.")] = False,
+    dovecot_file: Annotated[
+        str, typer.Option("--dovecot-config", metavar="FILE", help="The configuration file of another Dovecot.")
+    ] = "",
     json: JsonOption = False,
 ) -> None:
-    """Check the configuration, and with --postfix whether Postfix asks as it should.
+    """Check the configuration, and whether Postfix (--postfix) and Dovecot (--dovecot) ask as they should.
 
     Every mistake is shown at once, with its place and what to write instead. The exit code is 1
     when there is one.
@@ -39,7 +45,7 @@ def check(
 
     policyd config check
 
-    policyd config check --config new.yaml --postfix
+    policyd config check --config new.yaml --postfix --dovecot
     """
     findings: list[Finding] = []
     if postfix_directory:
@@ -55,7 +61,10 @@ def check(
             raise
     if postfix or postfix_directory:
         with reported():
-            findings = audit(loaded, read_postfix(postfix_directory or None))
+            findings += audit(loaded, read_postfix(postfix_directory or None))
+    if dovecot or dovecot_file:
+        with reported():
+            findings += audit_dovecot(read_served(loaded), read_dovecot(dovecot_file))
     issues = [str(issue) for issue in loaded.stale_issues]
     if json:
         print_json({"issues": issues, "findings": [asdict(finding) for finding in findings]})

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from policyd.audit.doveconf import read_dovecot
-from policyd.audit.dovecot import Served
+from policyd.audit.doveconf import Served, read_dovecot
 from policyd.audit.finding import Finding, Severity
 from policyd.errors import ToolError
 from tests.support.dovecot_lab import KEY, Lab

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.support.command import policyd
+from tests.support.dovecot_lab import Lab
 
 GOOD = """\
 version: 1
@@ -102,6 +103,35 @@ def test_check_postfix(good: Path) -> None:
     assert (code, output) == (1, "")
     assert errors.startswith("policyd: /")
     assert "postconf -c /nowhere" in errors
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(("before", "code", "found"), [("no", 0, []), ("yes", 1, ["auth_policy_check_before_auth"])])
+def test_check_dovecot(good: Path, tmp_path: Path, before: str, code: int, found: list[str]) -> None:
+    """The real doveconf is asked for another Dovecot's configuration; what is wrong has the line to write."""
+    lab = Lab(tmp_path).good().write(f"auth_policy_check_before_auth = {before}")
+    lab.view()
+    listen = f'{{postfix: ["unix:/run/policyd/policy"], dovecot: "127.0.0.1:10032", dovecot_key_file: {lab.key_file}}}'
+    good.write_text(GOOD.replace('{postfix: ["unix:/run/policyd/policy"]}', listen))
+
+    done = run("check", "--config", good, "--dovecot-config", lab.file, "--json")
+
+    assert (done[0], [finding["where"] for finding in json.loads(done[1])["findings"]]) == (code, found)
+    shown = run("check", "--config", good, "--dovecot-config", lab.file)[1]
+    assert ("auth_policy_check_before_auth = no" in shown.splitlines()) is bool(found)
+
+
+def test_check_dovecot_without_one(good: Path) -> None:
+    """Where Dovecot or the key cannot be read the exit code is 1 and the message names what."""
+    code, output, errors = run("check", "--config", good, "--dovecot-config", "/nowhere")
+    assert (code, output, "doveconf" in errors) == (1, "", True)
+    listen = '{postfix: ["unix:/run/policyd/policy"], dovecot: "127.0.0.1:10032", dovecot_key_file: /nowhere}'
+    good.write_text(GOOD.replace('{postfix: ["unix:/run/policyd/policy"]}', listen))
+
+    code, output, errors = run("check", "--config", good, "--dovecot")
+
+    assert (code, output) == (1, "")
+    assert errors == "policyd: listen.dovecot_key_file: [Errno 2] No such file or directory: '/nowhere'\n"
 
 
 def test_the_environment_names_the_file(good: Path) -> None:

@@ -3,8 +3,8 @@
 import subprocess
 from pathlib import Path
 
-from policyd.audit.doveconf import DovecotView, read_dovecot
-from policyd.audit.dovecot import Served, audit_dovecot
+from policyd.audit.doveconf import DovecotView, Served, read_dovecot
+from policyd.audit.dovecot import audit_dovecot
 from policyd.audit.finding import Finding
 from policyd.conf.schema import Endpoint
 
