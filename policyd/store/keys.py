@@ -5,6 +5,7 @@
     policyd:1:{<account>}:episode:<limit>:<subject>    the ref of an episode, and when it ends unless it goes on
     policyd:1:{<account>}:events                       the last 200 events of the account, newest first
     policyd:1:{<account>}:state                        suspensions, raises and locks: one small hash
+    policyd:1:{<domain>}:login:<what>:<mailbox>        when a mailbox was logged in to; what is pop3, imap or listed
     policyd:1:index:...                                written off the answer's path; never decides
 
 All keys of one decision share the hash tag, so they stand on one slot of a cluster. Names are
@@ -57,6 +58,11 @@ def raised(limit: str) -> bytes:
 def lock(limit: str, subject: str) -> bytes:
     """Return the field of a subject's lock under a limit."""
     return b"lock:%s:%s" % (limit.encode(), short(subject))
+
+
+def login(mailbox: str, what: str) -> bytes:
+    """Return the key of what is remembered of a mailbox's logins, on the slot of its domain."""
+    return b"%slogin:%s:%s" % (tag(mailbox.rpartition("@")[2]), what.encode(), short(mailbox))
 
 
 def events(tagged: bytes) -> bytes:
