@@ -50,6 +50,7 @@ from policyd.settlement import Conversation
 from policyd.status import Status
 from policyd.store.embedded import EmbeddedRedis
 from policyd.store.index import Index
+from policyd.store.last import LastLogins
 from policyd.store.redis import RedisStore, Server, Watch, read_password
 from policyd.store.trail import Trail
 from policyd.verdicts import Kept, Usages
@@ -105,7 +106,7 @@ class App:
         recorder, kernel = self._recorder, Kernel()
         self._running.callback(kernel.close)
         self.service = Service(config, self.store, recorder, self._clock, Owners(kernel.owning, self._clock))
-        self.logins = LoginService(config, self.store, self._login_recorder, self._clock)
+        self.logins = LoginService(config, self.store, self._login_recorder, self._clock, self.last_logins)
         self.config.on_change(self.service.configure)
         self.config.on_change(self.logins.configure)
         self.config.on_reload(self._reloaded)
@@ -134,7 +135,7 @@ class App:
             cure = "correct store.url and store.password_file, and let policyd's user read the files that they name"
             raise StoreUnavailable("start", f"{settings.url} cannot be used: {error} ({cure})") from error
         self._running.push_async_callback(self._close_store)
-        self.index, self.trail = Index(self.store), Trail(self.store)
+        self.index, self.trail, self.last_logins = Index(self.store), Trail(self.store), LastLogins(self.store)
         self._usages = Usages(self.metrics, self.index)
         kept = Kept(self.metrics, self.lines, self.index, self.trail, self._usages)
         self._recorder, self._login_recorder = DecisionRecorder(kept), LoginRecorder(kept, self._clock.now)
@@ -161,7 +162,8 @@ class App:
             await self._serve(endpoints.metrics, metrics_app(self.registry, self._ready))
         if endpoints.admin:
             status = Status(self.store, self.index)
-            parts = Parts(self.config, self.store, status, self.trail, self._clock, endpoints.listening())
+            written = (self.trail, self.last_logins)
+            parts = Parts(self.config, self.store, status, *written, self._clock, endpoints.listening())
             await self._serve(endpoints.admin, admin_app(routes(parts), os.geteuid()))
         if endpoints.dovecot:
             key = Key(self.config.now.listen.dovecot_key_file)
@@ -206,6 +208,7 @@ class App:
                 await self._usages.spread()
                 await self.index.flush()
                 await self.trail.flush()
+                await self.last_logins.flush()
             except Exception:  # noqa: BLE001  # a bug there must not end the index
                 _log.exception("the index could not be written")
 
@@ -215,6 +218,7 @@ class App:
         await self._usages.spread()
         await self.index.flush()
         await self.trail.flush()
+        await self.last_logins.flush()
 
     async def _drain(self, server: PostfixServer[Conversation]) -> None:
         dropped = await server.drain(DRAIN)

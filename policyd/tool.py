@@ -10,8 +10,8 @@ _SYSTEM_DIRECTORIES = ("/usr/sbin", "/sbin", "/usr/local/sbin")
 _PATIENCE = 30.0
 
 
-def run(program: str, *arguments: str, where: str) -> str:
-    """Return what a program prints. ``where`` says to whom it is missing where it can be found.
+def run(program: str, *arguments: str, where: str, text: str = "") -> str:
+    """Return what a program prints that is given ``text``. ``where`` is what it comes with.
 
     Raises:
         ToolError: the program is missing, fails, or does not end.
@@ -23,8 +23,9 @@ def run(program: str, *arguments: str, where: str) -> str:
     command = [found, *arguments]
     environment = {**os.environ, "LC_ALL": "C"}
     try:
+        given = text.encode("utf-8", "surrogateescape")
         done = subprocess.run(
-            command, capture_output=True, timeout=_PATIENCE, check=False, env=environment, stdin=subprocess.DEVNULL
+            command, input=given, capture_output=True, timeout=_PATIENCE, check=False, env=environment
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ToolError(" ".join(command), str(error)) from error

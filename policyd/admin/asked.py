@@ -11,6 +11,7 @@ from policyd.policy.subject import Subject, UnknownSubjectError, find_subject
 from policyd.reload import ConfigInForce
 from policyd.server.admin import AdminRequest
 from policyd.status import Status
+from policyd.store.last import LastLogins
 from policyd.store.redis import RedisStore
 from policyd.store.trail import Trail
 
@@ -32,6 +33,7 @@ class Parts(NamedTuple):
     store: RedisStore
     status: Status
     trail: Trail
+    last_logins: LastLogins
     clock: Clock
     listening: Listening
 

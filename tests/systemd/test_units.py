@@ -11,6 +11,7 @@ import pytest
 
 from policyd.conf.load import load
 from policyd.conf.schema import Endpoint
+from tests.support.command import policyd
 from tests.support.programs import require
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +26,7 @@ def copied(tmp_path: Path) -> Path:
     shutil.copytree(UNITS, tmp_path / "units")
     for unit in (tmp_path / "units").glob("*.service"):
         text = unit.read_text()
-        assert f"ExecStart={INSTALLED} serve " in text
+        assert f"ExecStart={INSTALLED} " in text
         unit.write_text(text.replace(INSTALLED, str(Path(sys.executable).with_name("policyd"))))
     return tmp_path / "units"
 
@@ -136,3 +137,27 @@ def test_daemon_is_told_and_watched() -> None:
     ]  # fmt: skip
     assert int(service["WatchdogSec"]) > 0
     assert "AF_NETLINK" in service["RestrictAddressFamilies"].split()
+
+
+def test_the_report_of_idle_mailboxes_is_off_until_enabled() -> None:
+    """No unit pulls the timer in; once enabled it runs the report each week, and once more after a sleep."""
+    timer = parsed("policyd-idle.timer")
+    others = [unit.name for unit in UNITS.iterdir() if "policyd-idle" in unit.read_text() and "idle" not in unit.name]
+
+    assert others == []
+    assert timer["Install"]["WantedBy"] == "timers.target"
+    assert (timer["Timer"]["OnCalendar"], timer["Timer"]["Persistent"]) == ("weekly", "yes")
+    assert "Install" not in parsed("policyd-idle.service")
+
+
+def test_the_report_of_idle_mailboxes_is_mailed() -> None:
+    """The service asks for T13's 40 days and mails to postmaster; the options are those of the command."""
+    service = parsed("policyd-idle.service")["Service"]
+    words = service["ExecStart"].split()
+
+    assert words[:2] == [INSTALLED, "mailboxes"]
+    assert service["Type"] == "oneshot"
+    done = policyd(*words[1:], POLICYD_ADMIN="/nowhere", PATH="/nowhere")
+    assert (done.returncode, done.stderr) == (
+        1, "policyd: doveadm: not found; run this where Dovecot is installed\n",
+    )  # fmt: skip
