@@ -6,10 +6,9 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from policyd.address import normalise_domain
-from policyd.conf.rendering import amount, fields, openings, origin
+from policyd.conf.rendering import fields, openings, origin, summary
 from policyd.conf.schedules import DAYS
-from policyd.conf.schema import Config, RateLimit, Schedule, Terms
-from policyd.conf.units import duration_text
+from policyd.conf.schema import Config, Limit, Schedule, Terms
 from policyd.policy.schedule import Opening
 from policyd.policy.schedule import openings as next_openings
 
@@ -137,7 +136,7 @@ def overview_lines(config: Config, now: int) -> list[str]:
     return lines
 
 
-def _limit(config: Config, limit: RateLimit, now: int) -> ShownLimit:
+def _limit(config: Config, limit: Limit, now: int) -> ShownLimit:
     rows = tuple(ShownField(name, value, origin(limit, name)) for name, value in fields(limit).items())
     lifting = _next(config.schedules[limit.lifted_by], now, 1) if limit.lifted_by else ()
     return ShownLimit(limit.name, rows, lifting[0] if lifting else None)
@@ -188,7 +187,7 @@ def _with_day(moment: str) -> str:
 
 def _summaries(terms: Terms) -> list[str]:
     return [
-        f"  {limit.name}: {amount(limit)} {limit.counts} in {duration_text(limit.window)} per {limit.per}"
+        f"  {limit.name}: {summary(limit)}"
         f"{f', lifted by {limit.lifted_by}' if limit.lifted_by else ''}"
         f"{', observed' if limit.mode.value == 'observe' else ''}"
         for limit in terms.limits

@@ -67,7 +67,7 @@ class Status:
         Raises UnknownSubjectError when it belongs to no account, StoreError.
         """
         account, name = find_subject(config, subject)
-        limits = _terms(config, account).limits
+        limits = _terms(config, account).rates
         entries = [Entry(account, limit.name, account) for limit in limits if limit.per is Per.DOMAIN]
         if name:
             own = [Entry(account, limit.name, name) for limit in limits if limit.per in {Per.USER, Per.SENDER}]
@@ -80,7 +80,7 @@ class Status:
         gauges = []
         for entry in entries:
             terms = _terms(config, entry.account)
-            limit = next((one for one in terms.limits if one.name == entry.limit), None)
+            limit = next((one for one in terms.rates if one.name == entry.limit), None)
             if limit is None or limit.max is None:
                 continue
             charge = Charge(counter_type(limit), limit.name, entry.subject, 1, limit.max, limit.window)

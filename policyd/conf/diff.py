@@ -10,7 +10,7 @@ from enum import Enum
 
 from policyd.conf import rendering, units
 from policyd.conf.issues import joined
-from policyd.conf.schema import Accounts, Config, RateLimit, Schedule, Terms
+from policyd.conf.schema import Accounts, Config, Limit, Schedule, Terms
 
 MOST_DOMAINS = 20
 _MILLISECONDS = frozenset({"timeout", "policy_timeout"})
@@ -68,13 +68,13 @@ def _schedules(schedules: Mapping[str, Schedule]) -> dict[str, str]:
     }
 
 
-def _limits(old: Mapping[str, RateLimit], new: Mapping[str, RateLimit]) -> Iterator[str]:
+def _limits(old: Mapping[str, Limit], new: Mapping[str, Limit]) -> Iterator[str]:
     for name in {**old, **new}:
         path = joined("limits", name)
         if name not in new:
             yield f"{path}: removed"
         elif name not in old:
-            yield f"{path}: added ({_summary(new[name])})"
+            yield f"{path}: added ({rendering.summary(new[name])})"
         else:
             yield from _named_fields(path, old[name], new[name])
 
@@ -101,7 +101,7 @@ def _terms(path: str, owner: str, old: Terms, new: Terms, chosen: Container[str]
             yield f"{path}: {name} {'added' if name in after else 'removed'}"
 
 
-def _named_fields(path: str, old: RateLimit, new: RateLimit, owner: str = "") -> Iterator[str]:
+def _named_fields(path: str, old: Limit, new: Limit, owner: str = "") -> Iterator[str]:
     """Yield the fields that changed; with an owner only those that it wrote, before or now."""
     before, after = rendering.fields(old), rendering.fields(new)
     for name in {**before, **after}:
@@ -165,10 +165,6 @@ def _chosen(config: Config, name: str) -> set[str]:
     """Return the limits that a domain adds to those of its plan, or removes."""
     plan = {limit.name for limit in config.plans[config.accounts.plans[name]].limits}
     return plan ^ {limit.name for limit in config.terms(name).limits}
-
-
-def _summary(limit: RateLimit) -> str:
-    return f"{rendering.amount(limit)} {limit.counts} in {units.duration_text(limit.window)} per {limit.per}"
 
 
 def _text(name: str, value: object) -> str:

@@ -31,7 +31,6 @@ LIMITED_TRAFFIC = (TrafficKind.USER, TrafficKind.SCRIPT, TrafficKind.LIST, Traff
 OverByTraffic = Mapping[TrafficKind | None, Placed[Action]]
 """What is written below ``over``; None stands for all traffic of the limit."""
 
-_KINDS = ("rate",)
 _LATER_KINDS = ("size", "pace")
 _LATER_KEYS = ("strikes", "every", "by", "delay_up_to", "remember", "family")
 
@@ -116,12 +115,17 @@ LIMIT_NAME = name("the name of a limit", "domain-hourly")
 PLAN_NAME = name("the name of a plan", "shared")
 SCHEDULE_NAME = name("the name of a schedule", "off-peak")
 
-KIND = Key(
-    "kind",
-    Value(lambda written: written, "a kind of limit", "rate", {"enum": list(_KINDS)}),
-    "The kind of the limit: rate.",
-    required=True,
-)
+
+def _kind(kind: str) -> Key[str]:
+    return Key(
+        "kind",
+        Value(lambda written: written, "a kind of limit", kind, {"const": kind}),
+        f"The kind of the limit: {kind}.",
+        required=True,
+    )
+
+
+KIND = _kind("rate")
 COUNTS = Key(
     "counts",
     word(Counts, "something that a rate limit counts", "recipients"),
@@ -179,19 +183,27 @@ LOCK = Key(
 )
 TELL = Key("tell", flag(), "Whether the mail program hears why; false (the default): as if the password were wrong.")
 
-_CHANGEABLE = (COUNTS, PER, MAX, WINDOW, OVER, TRAFFIC, RECIPIENTS, PROTOCOLS, LOCK, TELL, MODE, LIFTED_BY)
 _EXAMPLE = "{kind: rate, max: 400, window: 1h}"
 
-RATE = table(KIND, *_CHANGEABLE, example=_EXAMPLE, later=_LATER_KEYS)
+RATE = table(
+    KIND, COUNTS, PER, MAX, WINDOW, OVER, TRAFFIC, RECIPIENTS, PROTOCOLS, LOCK, TELL, MODE, LIFTED_BY,
+    example=_EXAMPLE,
+    later=_LATER_KEYS,
+)  # fmt: skip
 """A limit of kind rate."""
 
+KINDS = {"rate": RATE}
+"""The keys of each kind of limit. A key that several kinds have is one object."""
+
+_CHANGEABLE = {key.name: key for kind in KINDS.values() for key in kind.keys if key.name != KIND.name}
+
 CHANGE = Record(
-    tuple(Key(key.name, key.shape, key.doc) for key in _CHANGEABLE),
+    tuple(Key(key.name, key.shape, key.doc) for key in _CHANGEABLE.values()),
     "{max: 800}",
     frozenset(_LATER_KEYS),
     {"kind": "a limit keeps its kind; write a limit of another name"},
 )
-"""The fields of a limit that a plan or a domain can alter."""
+"""The fields of a limit, of any kind, that a plan or a domain can alter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,22 +213,21 @@ class _Limit:
     example: str = _EXAMPLE
 
     def read(self, node: Node, at: At) -> Values | None:
-        for key, value in node.entries if isinstance(node, Table) else ():
-            if key.text != KIND.name or not isinstance(value, Scalar) or value.text in _KINDS:
-                continue
-            if value.text in _LATER_KINDS:
-                at.key(KIND.name).report(
-                    value.place, f"the kind {value.text} {LATER}", "remove the limit, and its name from the plans"
-                )
-            else:
-                at.key(KIND.name).report(
-                    value.place, f'"{shown(value.text)}" is no kind of limit', did_you_mean(value.text, _KINDS)
-                )
-            return None
-        return RATE.read(node, at)
+        entries = node.entries if isinstance(node, Table) else ()
+        written = next((value for key, value in entries if key.text == KIND.name), None)
+        if not isinstance(written, Scalar):
+            return RATE.read(node, at)
+        if written.text in KINDS:
+            return KINDS[written.text].read(node, at)
+        if written.text in _LATER_KINDS:
+            problem, cure = f"the kind {written.text} {LATER}", "remove the limit, and its name from the plans"
+        else:
+            problem, cure = f'"{shown(written.text)}" is no kind of limit', did_you_mean(written.text, KINDS)
+        at.key(KIND.name).report(written.place, problem, cure)
+        return None
 
     def schema(self) -> Json:
-        return RATE.schema()
+        return {"anyOf": [kind.schema() for kind in KINDS.values()]}
 
 
 LIMITS = MapOf(LIMIT_NAME, _Limit(), "{domain-hourly: {kind: rate, max: 400, window: 1h}}")

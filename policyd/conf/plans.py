@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from policyd.conf.issues import At, Place, did_you_mean, joined, shown
 from policyd.conf.limits import CHANGE, LIMIT_NAME, PLAN_NAME
-from policyd.conf.schema import RateLimit, Terms
+from policyd.conf.schema import Limit, RateLimit, Terms
 from policyd.conf.structures import NOTHING, Key, ListOf, MapOf, Pair, Values, repeated, table
 from policyd.conf.terms import Draft, Schedules, base, changed
 from policyd.conf.values import Placed, Spot
@@ -74,7 +74,7 @@ class Rules:
         return Terms("", in_force(drafts))
 
 
-def in_force(drafts: Drafts) -> tuple[RateLimit, ...]:
+def in_force(drafts: Drafts) -> tuple[Limit, ...]:
     """Return the limits of drafts, in their order."""
     return tuple(draft.limit for draft in drafts.values() if draft is not None)
 
@@ -209,6 +209,6 @@ def _without_plan(draft: Draft | None) -> str:
     """Return what a limit looks at that needs no plan, "" for one of a plan."""
     if draft is None:
         return ""
-    if draft.limit.counts is Counts.FAILED_LOGINS:
+    if isinstance(draft.limit, RateLimit) and draft.limit.counts is Counts.FAILED_LOGINS:
         return FAILED
     return RELAYED if TrafficKind.RELAYED in draft.limit.traffic else ""

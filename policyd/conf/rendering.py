@@ -6,23 +6,35 @@ from itertools import groupby
 from policyd.conf import units
 from policyd.conf.limits import UNLIMITED
 from policyd.conf.schedules import ALL_DAY, DAYS, Hours
-from policyd.conf.schema import RateLimit, Schedule
+from policyd.conf.schema import Limit, RateLimit, Schedule
 from policyd.model import LOGIN_COUNTS, Counts, MailProtocol, TrafficKind
 
 DEFAULT = "default"
 """The origin of a field that nobody wrote."""
 
 
-def fields(limit: RateLimit) -> dict[str, str]:
+def fields(limit: Limit) -> dict[str, str]:
     """Return all fields of a limit as text; ``over`` by traffic, as ``over.user``."""
+    own = _of_rate(limit) if isinstance(limit, RateLimit) else {}
+    return own | {"mode": limit.mode.value, "lifted_by": limit.lifted_by or "-"}
+
+
+def summary(limit: Limit) -> str:
+    """Return what a limit allows, in short."""
+    most = ""
+    if isinstance(limit, RateLimit):
+        most = f"{amount(limit)} {limit.counts} in {units.duration_text(limit.window)} "
+    return f"{most}per {limit.per}"
+
+
+def _of_rate(limit: RateLimit) -> dict[str, str]:
     shown = {
         "counts": limit.counts.value,
         "per": limit.per.value,
         "max": amount(limit),
         "window": units.duration_text(limit.window),
     }
-    shown |= _of_logins(limit) if limit.counts in LOGIN_COUNTS else _of_mail(limit)
-    return shown | {"mode": limit.mode.value, "lifted_by": limit.lifted_by or "-"}
+    return shown | (_of_logins(limit) if limit.counts in LOGIN_COUNTS else _of_mail(limit))
 
 
 def _of_logins(limit: RateLimit) -> dict[str, str]:
@@ -41,7 +53,7 @@ def _of_mail(limit: RateLimit) -> dict[str, str]:
     }
 
 
-def origin(limit: RateLimit, field: str) -> str:
+def origin(limit: Limit, field: str) -> str:
     """Return where the value of a field comes from: ``limit NAME (place)`` and the like, or DEFAULT."""
     written = limit.origins.get(field)
     if written is None and field.startswith("over."):
@@ -50,7 +62,7 @@ def origin(limit: RateLimit, field: str) -> str:
 
 
 def amount(limit: RateLimit) -> str:
-    """Return the max of a limit as text."""
+    """Return the max of a rate limit as text."""
     if limit.max is None:
         return UNLIMITED
     return units.size_text(limit.max) if limit.counts is Counts.BYTES else str(limit.max)

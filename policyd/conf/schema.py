@@ -80,31 +80,39 @@ class Schedule:
     dates: Mapping[date, tuple[tuple[int, int], ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class RateLimit:
-    """At most ``max`` of ``counts`` in any ``window`` (ms), for each subject of ``per``.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """What limits of all kinds have in common.
 
-    ``max`` None is unlimited. ``over`` has an action for every kind in ``traffic``. A limit that
-    counts logins looks at those of ``protocols``, at all when it is empty; its first refusal locks
-    for ``lock`` ms, and ``tell`` has the client hear why.
+    ``over`` has an action for every kind in ``traffic``. ``lifted_by`` names a schedule, "" for none.
     ``origins`` names, for each field that was written, where its value comes from, as
     ``limit domain-hourly (policyd.yaml:41:3)``; a field that is not in it has its default.
     """
 
     name: str
-    max: int | None
-    window: int
-    counts: Counts = Counts.RECIPIENTS
     per: Per = Per.DOMAIN
     over: Mapping[TrafficKind, Action] = field(default_factory=dict)
     traffic: frozenset[TrafficKind] = frozenset({TrafficKind.USER, TrafficKind.SCRIPT, TrafficKind.LIST})
-    recipients: Recipients = Recipients.ALL
     mode: Mode = Mode.ENFORCE
     lifted_by: str = ""
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimit(Limit):
+    """At most ``max`` of ``counts`` in any ``window`` (ms), for each subject of ``per``.
+
+    ``max`` None is unlimited. A limit that counts logins looks at those of ``protocols``, at all
+    when it is empty; its first refusal locks for ``lock`` ms, and ``tell`` has the client hear why.
+    """
+
+    max: int | None
+    window: int
+    counts: Counts = Counts.RECIPIENTS
+    recipients: Recipients = Recipients.ALL
     protocols: frozenset[MailProtocol] = frozenset()
     lock: int = 0
     tell: bool = False
-    origins: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +120,12 @@ class Terms:
     """What is in force for an account: the plan's name and its limits, in the order of ``apply``."""
 
     plan: str
-    limits: tuple[RateLimit, ...]
+    limits: tuple[Limit, ...]
+
+    @property
+    def rates(self) -> tuple[RateLimit, ...]:
+        """The limits of kind rate."""
+        return tuple(limit for limit in self.limits if isinstance(limit, RateLimit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +190,7 @@ class Config:
     exempt: Exempt
     lists: Lists
     schedules: Mapping[str, Schedule]
-    limits: Mapping[str, RateLimit]
+    limits: Mapping[str, Limit]
     plans: Mapping[str, Terms]
     relayed: Terms
     failed_logins: Terms

@@ -4,30 +4,16 @@ A limit begins in ``limits``; plans and domains lay their ``change`` over it, ke
 layer it is checked as a whole, and what is wrong is reported once, at the layer that made it wrong.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from policyd.conf.counted import DEFAULT_PER, check_counted
+from policyd.conf import rates
 from policyd.conf.issues import At, Place, did_you_mean
-from policyd.conf.limits import (
-    COUNTS,
-    LIFTED_BY,
-    LOCK,
-    MAX,
-    MODE,
-    OVER,
-    PER,
-    PROTOCOLS,
-    RECIPIENTS,
-    TELL,
-    TRAFFIC,
-    WINDOW,
-    Amount,
-    OverByTraffic,
-)
-from policyd.conf.schema import RateLimit, Schedule
-from policyd.conf.structures import Pair, Values
-from policyd.model import LOGIN_COUNTS, Action, Counts, Mode, Per, Recipients, TrafficKind
+from policyd.conf.limits import COUNTS, KIND, LIFTED_BY, MODE, OVER, RATE, TRAFFIC, OverByTraffic
+from policyd.conf.schema import Limit, Schedule
+from policyd.conf.structures import Pair, Record, Values
+from policyd.model import Action, Counts, Mode, TrafficKind
 
 Schedules = Mapping[str, Schedule | None] | None
 """Schedules by name. None in place of one, or of all: its mistakes were reported."""
@@ -41,7 +27,6 @@ DEFAULT_OVER = {
 }
 """What happens over a limit that does not say it."""
 
-_DEFAULT_TRAFFIC = (TrafficKind.USER, TrafficKind.SCRIPT, TrafficKind.LIST)
 _FORBIDDEN = {
     (TrafficKind.LIST, Action.REJECT): "a list's members would be punished for its copies",
     (TrafficKind.RELAYED, Action.REJECT): "the sender of relayed traffic may be invented, and would get the bounce",
@@ -51,11 +36,26 @@ _FORBIDDEN = {
 }
 
 
+class _Kind(NamedTuple):
+    """What a kind of limit is: its keys, the traffic it looks at, its checks, and the limit of its own fields.
+
+    ``check`` gets the newest layer and all of them.
+    """
+
+    keys: Record
+    traffic: Callable[[Values], tuple[TrafficKind, ...]]
+    check: Callable[[Values, Values, At], None]
+    made: Callable[[str, Values], Limit]
+
+
+_KINDS = {"rate": _Kind(RATE, rates.traffic, rates.check, rates.rate)}
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A limit with the fields of all layers so far. ``limit`` is what they mean."""
 
-    limit: RateLimit
+    limit: Limit
     values: Values
     over: OverByTraffic
 
@@ -65,7 +65,8 @@ def base(pair: Pair[Values], schedules: Schedules, at: At) -> Draft | None:
     if pair.value is None:
         return None
     draft = _draft(pair.name, _Layers(pair.value, pair.value, {}), f"limit {pair.name}", schedules, at)
-    return draft if {MAX.name, WINDOW.name} <= set(pair.value.names()) else None
+    required = {key.name for key in _kind(pair.value).keys.keys if key.required}
+    return draft if required <= set(pair.value.names()) else None
 
 
 def changed(draft: Draft, values: Values, owner: str, schedules: Schedules, at: At) -> Draft | None:
@@ -96,36 +97,29 @@ def _draft(name: str, layers: _Layers, owner: str, schedules: Schedules, at: At)
     before = len(at.issues)
     written = layers.newest.get(OVER, {})
     over = dict(written) if None in written else {**layers.over, **written}
-    counts, flawed = layers.values.get(COUNTS, Counts.RECIPIENTS), layers.newest.flawed
-    of_logins = counts in LOGIN_COUNTS
-    traffic = (TrafficKind.LOGIN,) if of_logins else layers.values.get(TRAFFIC, _DEFAULT_TRAFFIC)
-    check_counted(layers.newest, layers.values, at)
+    kind, flawed = _kind(layers.values), layers.newest.flawed
+    traffic = kind.traffic(layers.values)
+    kind.check(layers.newest, layers.values, at)
     if TRAFFIC.name not in flawed:
         _check_traffic(traffic, layers.newest, at)
-    if not of_logins and not {TRAFFIC.name, OVER.name} & flawed:
+    if TrafficKind.LOGIN not in traffic and not {TRAFFIC.name, OVER.name} & flawed:
         _check_over(traffic, over, layers.newest, at)
-    if not {MAX.name, COUNTS.name} & flawed:
-        _check_amount(layers, at)
     _check_schedule(layers.newest, schedules, at)
     if len(at.issues) > before or flawed:
         return None
-    limit = RateLimit(
-        name=name,
-        max=layers.values.get(MAX, Amount(None, sized=False)).units,
-        window=layers.values.get(WINDOW, 0),
-        counts=counts,
-        per=layers.values.get(PER, DEFAULT_PER.get(counts, Per.DOMAIN)),
+    limit = replace(
+        kind.made(name, layers.values),
         over={kind: _action(over, kind) for kind in TrafficKind if kind in traffic},
         traffic=frozenset(traffic),
-        recipients=layers.values.get(RECIPIENTS, Recipients.ALL),
         mode=layers.values.get(MODE, Mode.ENFORCE),
         lifted_by=layers.values.get(LIFTED_BY, ""),
-        protocols=frozenset(layers.values.get(PROTOCOLS, ())),
-        lock=layers.values.get(LOCK, 0),
-        tell=layers.values.get(TELL, False),
         origins=_origins(layers, owner),
     )
     return Draft(limit, layers.values, over)
+
+
+def _kind(values: Values) -> _Kind:
+    return _KINDS[values.get(KIND, "rate")]
 
 
 def _action(over: OverByTraffic, kind: TrafficKind) -> Action:
@@ -191,21 +185,6 @@ def _repaired(traffic: tuple[TrafficKind, ...], action: Action) -> str:
 
 def _allowed(kind: TrafficKind, action: Action) -> Action:
     return action if (kind, action) not in _FORBIDDEN else DEFAULT_OVER[kind]
-
-
-def _check_amount(layers: _Layers, at: At) -> None:
-    amount = layers.values.maybe(MAX)
-    counts = layers.values.get(COUNTS, Counts.RECIPIENTS)
-    if amount is None or not amount.units or amount.sized is (counts is Counts.BYTES):
-        return
-    key = MAX if MAX.name in layers.newest.names() else COUNTS
-    if amount.sized:
-        problem = f"max is a size, and the limit counts {counts}"
-        cure = "write max as a number such as 400, or counts: bytes"
-    else:
-        problem = "max has no unit, and the limit counts bytes"
-        cure = f"write max: {amount.units}MB, or what it should be"
-    at.key(key.name).report(layers.newest.place_of(key), problem, cure)
 
 
 def _check_schedule(newest: Values, schedules: Schedules, at: At) -> None:

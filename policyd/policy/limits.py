@@ -1,6 +1,6 @@
 """Which limits look at a request, what they count for, and what one request costs them."""
 
-from policyd.conf.schema import Config, RateLimit, Terms
+from policyd.conf.schema import Config, Limit, RateLimit, Terms
 from policyd.model import Action, CounterType, Counts, Mode, Per, Traffic, TrafficKind
 from policyd.policy.schedule import is_open
 
@@ -13,13 +13,18 @@ def terms_of(config: Config, traffic: Traffic) -> Terms:
     return config.relayed if traffic.kind is TrafficKind.RELAYED else config.terms(traffic.account)
 
 
-def in_force(config: Config, terms: Terms, kind: TrafficKind, now: int) -> list[RateLimit]:
-    """Return the limits of ``terms`` that look at a kind of traffic at ``now`` and have a maximum."""
-    looking = (limit for limit in terms.limits if limit.max is not None and kind in limit.traffic)
-    return [limit for limit in looking if not (limit.lifted_by and is_open(config.schedules[limit.lifted_by], now))]
+def rates_in_force(config: Config, terms: Terms, kind: TrafficKind, now: int) -> list[RateLimit]:
+    """Return the rate limits of ``terms`` that look at a kind of traffic at ``now`` and have a maximum."""
+    looking = (limit for limit in terms.rates if limit.max is not None and kind in limit.traffic)
+    return [limit for limit in looking if not is_lifted(config, limit, now)]
 
 
-def subject(limit: RateLimit, traffic: Traffic, client: str) -> str:
+def is_lifted(config: Config, limit: Limit, now: int) -> bool:
+    """Return whether a limit's schedule switches it off at ``now``."""
+    return bool(limit.lifted_by) and is_open(config.schedules[limit.lifted_by], now)
+
+
+def subject(limit: Limit, traffic: Traffic, client: str) -> str:
     """Return what the limit counts for, within the account."""
     if limit.per is Per.DOMAIN:
         return traffic.account
@@ -34,6 +39,6 @@ def counter_type(limit: RateLimit) -> CounterType:
     return CounterType.LOG if exact else CounterType.RING
 
 
-def is_observed(config: Config, limit: RateLimit, kind: TrafficKind) -> bool:
+def is_observed(config: Config, limit: Limit, kind: TrafficKind) -> bool:
     """Return whether the limit counts this traffic and refuses none of it."""
     return Mode.OBSERVE in {config.mode, limit.mode} or limit.over[kind] is Action.ACCEPT

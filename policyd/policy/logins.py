@@ -25,7 +25,7 @@ from policyd.model import (
     TrafficKind,
     Verdict,
 )
-from policyd.policy.limits import counter_type, in_force, is_observed, subject
+from policyd.policy.limits import counter_type, is_observed, rates_in_force, subject
 from policyd.policy.plan import ChargePlan, pattern_of
 from policyd.policy.traffic import Attribution, within
 
@@ -87,7 +87,7 @@ class LoginPlanner:
             return ChargePlan(traffic, terms, (), (), spared=True)
         limits = tuple(
             limit
-            for limit in in_force(self.config, terms, TrafficKind.LOGIN, now)
+            for limit in rates_in_force(self.config, terms, TrafficKind.LOGIN, now)
             if (not limit.protocols or request.protocol in limit.protocols) and (client or limit.per is not Per.CLIENT)
         )
         charges = tuple(self._charge(limit, traffic, client) for limit in limits)

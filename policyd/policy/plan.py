@@ -8,7 +8,7 @@ from typing import NamedTuple
 from policyd.address import normal_form, normalise
 from policyd.conf.schema import Config, RateLimit, Terms
 from policyd.model import Charge, Counts, Per, PolicyRequest, Recipients, Sure, Traffic
-from policyd.policy.limits import counter_type, in_force, is_observed, subject, terms_of
+from policyd.policy.limits import counter_type, is_observed, rates_in_force, subject, terms_of
 from policyd.policy.traffic import Attribution, within
 
 MOST_RECIPIENTS = 1_000_000
@@ -111,7 +111,7 @@ class Planner:
         if self._is_exempt_login(traffic, request):
             return _Standing(traffic, terms, exempt=True, usual=ChargePlan(traffic, terms, (), (), spared=True))
         standing = _Standing(traffic, terms, exempt=False, usual=None)
-        if any(_varies(limit) for limit in terms.limits if traffic.kind in limit.traffic):
+        if any(_varies(limit) for limit in terms.rates if traffic.kind in limit.traffic):
             return standing
         return standing._replace(usual=self._plan(standing, request, 0, 1, exempt=False))
 
@@ -123,7 +123,7 @@ class Planner:
             return ChargePlan(traffic, _NO_TERMS, (), ())
         if exempt or standing.exempt:
             return ChargePlan(traffic, terms, (), (), spared=True)
-        limits = tuple(in_force(self.config, terms, traffic.kind, now))
+        limits = tuple(rates_in_force(self.config, terms, traffic.kind, now))
         charges = tuple(self._charge(limit, traffic, request, recipients) for limit in limits)
         if all(charge.skipped for charge in charges):
             return ChargePlan(traffic, terms, (), (), spared=bool(charges))

@@ -39,7 +39,7 @@ def test_an_included_file_has_domains_as_the_main_file_has(directory: Path) -> N
     config = read(directory)
 
     assert config.accounts.plans == {"a.example": "dedicated", "b.example": "shared", "c.example": "shared"}
-    assert config.terms("b.example").limits[0].max == 7
+    assert config.terms("b.example").rates[0].max == 7
     assert config.accounts.contacts == {"c.example": "c@c.example"}
     assert config.files[1:] == (f"{directory}/domains.d/a.yaml", f"{directory}/domains.d/b.yaml")
     assert (config.stale, config.left_out, config.stale_issues) == ((), (), ())

@@ -11,7 +11,7 @@ from policyd.conf.load import load
 from policyd.conf.schema import Endpoint, Exempt, Listen, Lists, StoreSettings
 from policyd.errors import ConfigError
 from policyd.model import Action, Counts, Mode, Per
-from tests.support.configs import loaded, problems, write_config
+from tests.support.configs import loaded, problems, rate_limit, write_config
 
 
 def test_a_minimal_file_works_and_the_rest_has_its_defaults(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_a_minimal_file_works_and_the_rest_has_its_defaults(tmp_path: Path) -> N
     assert not config.accounts.charge_at_end
     assert not config.accounts.settle_at_end
     assert not config.log_accepted
-    assert (config.limits["hourly"].counts, config.limits["hourly"].per) == (Counts.RECIPIENTS, Per.DOMAIN)
+    assert (rate_limit(config, "hourly").counts, rate_limit(config, "hourly").per) == (Counts.RECIPIENTS, Per.DOMAIN)
 
 
 def test_listen_is_read(tmp_path: Path) -> None:

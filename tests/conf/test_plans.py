@@ -6,7 +6,7 @@ import pytest
 
 from policyd.conf.schema import Config, RateLimit
 from policyd.model import Action, Mode, Recipients, TrafficKind
-from tests.support.configs import loaded, problems
+from tests.support.configs import loaded, problems, rate_limit
 
 USER, SCRIPT, LIST, RELAYED = TrafficKind.USER, TrafficKind.SCRIPT, TrafficKind.LIST, TrafficKind.RELAYED
 
@@ -24,7 +24,7 @@ PLANS = """
 
 def terms(config: Config, account: str) -> dict[str, RateLimit]:
     """Return what is in force for an account by the limits' names."""
-    return {limit.name: limit for limit in config.terms(account).limits}
+    return {limit.name: limit for limit in config.terms(account).rates}
 
 
 def names(config: Config, plan: str) -> list[str]:
@@ -49,7 +49,7 @@ def test_apply_adds_names_to_those_of_the_parent(tmp_path: Path) -> None:
 def test_change_alters_fields(tmp_path: Path) -> None:
     """The field that is named changes, the others stay, and the limit itself too."""
     config = loaded(tmp_path, limits=LIMITS, plans=PLANS)
-    before, after = config.limits["domain-hourly"], config.plans["semi-dedicated"].limits[0]
+    before, after = rate_limit(config, "domain-hourly"), config.plans["semi-dedicated"].rates[0]
 
     assert (before.max, after.max) == (400, 1500)
     assert (after.window, after.over, after.per) == (before.window, before.over, before.per)
@@ -62,7 +62,7 @@ def test_without_removes(tmp_path: Path) -> None:
 
 def test_child_goes_over_parent_key_by_key(tmp_path: Path) -> None:
     """What the parent changed stays changed where the child says nothing."""
-    limit = loaded(tmp_path, limits=LIMITS, plans=PLANS).plans["dedicated"].limits[0]
+    limit = loaded(tmp_path, limits=LIMITS, plans=PLANS).plans["dedicated"].rates[0]
 
     assert (limit.max, limit.window) == (1500, 7_200_000)
 
@@ -71,7 +71,7 @@ def test_a_plan_may_stand_before_the_one_that_it_extends(tmp_path: Path) -> None
     """The order of plans in the file means nothing."""
     plans = "{late: {extends: shared, change: {domain-hourly: {max: 1}}}, shared: {apply: [domain-hourly]}}"
 
-    assert loaded(tmp_path, limits=LIMITS, plans=plans).plans["late"].limits[0].max == 1
+    assert loaded(tmp_path, limits=LIMITS, plans=plans).plans["late"].rates[0].max == 1
 
 
 def test_domains_alike(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_limit_of_relayed_traffic_needs_no_plan(tmp_path: Path) -> None:
     limits = f"{LIMITS}  unlisted-hourly: {{kind: rate, max: 2000, window: 1h, traffic: [relayed]}}\n"
     config = loaded(tmp_path, limits=limits, plans=PLANS)
 
-    assert [(limit.name, limit.max, limit.over) for limit in config.relayed.limits] == [
+    assert [(limit.name, limit.max, limit.over) for limit in config.relayed.rates] == [
         ("unlisted-hourly", 2000, {RELAYED: Action.DEFER})
     ]
     assert all("unlisted-hourly" not in names(config, plan) for plan in config.plans)
@@ -223,7 +223,7 @@ def test_unlimited_and_0_mean_what_they_say(text: str, value: int | None, tmp_pa
     """0 lets nothing through, unlimited everything."""
     config = loaded(tmp_path, limits=f"{{domain-hourly: {{kind: rate, max: {text}, window: 1h}}}}")
 
-    assert config.limits["domain-hourly"].max == value
+    assert rate_limit(config, "domain-hourly").max == value
 
 
 @pytest.mark.parametrize(("text", "value"), [("500MB", 500_000_000), ("1GiB", 2**30), ("0", 0), ("unlimited", None)])
@@ -231,13 +231,13 @@ def test_max_is_a_size_where_bytes_are_counted(text: str, value: int | None, tmp
     """0 and unlimited need no unit."""
     config = loaded(tmp_path, limits=f"{{domain-hourly: {{kind: rate, counts: bytes, max: {text}, window: 1h}}}}")
 
-    assert config.limits["domain-hourly"].max == value
+    assert rate_limit(config, "domain-hourly").max == value
 
 
 def test_a_limit_may_only_be_observed_and_look_at_remote_recipients_only(tmp_path: Path) -> None:
     """``mode`` and ``recipients`` are fields of a limit."""
     limits = "{domain-hourly: {kind: rate, max: 4, window: 1h, mode: observe, recipients: remote}}"
-    limit = loaded(tmp_path, limits=limits).limits["domain-hourly"]
+    limit = rate_limit(loaded(tmp_path, limits=limits), "domain-hourly")
 
     assert (limit.mode, limit.recipients) == (Mode.OBSERVE, Recipients.REMOTE)
 

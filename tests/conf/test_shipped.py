@@ -23,7 +23,7 @@ def _shipped() -> Config:
 )
 def test_the_plans_have_the_published_limits(plan: str, domain: int, user: int, lists: int, shipped: Config) -> None:
     """T1 and T18: e-mails in an hour for a domain, a user, and the lists of a domain."""
-    limits = {limit.name: (limit.max, limit.window, limit.per) for limit in shipped.plans[plan].limits}
+    limits = {limit.name: (limit.max, limit.window, limit.per) for limit in shipped.plans[plan].rates}
 
     assert limits == {
         "domain-hourly": (domain, 3_600_000, Per.DOMAIN),
@@ -37,7 +37,7 @@ def test_lists_and_relayed_mail_are_never_rejected(shipped: Config) -> None:
     everything = [*shipped.limits.values()]
 
     assert {limit.over.get(TrafficKind.LIST, Action.DEFER) for limit in everything} == {Action.DEFER}
-    assert [(limit.name, limit.max, limit.over) for limit in shipped.relayed.limits] == [
+    assert [(limit.name, limit.max, limit.over) for limit in shipped.relayed.rates] == [
         ("unlisted-hourly", 2000, {TrafficKind.RELAYED: Action.DEFER})
     ]
 
@@ -62,5 +62,5 @@ def test_the_file_to_try_needs_no_root_and_shows_a_refusal_soon() -> None:
     assert config.listen.metrics == Endpoint(host="127.0.0.1", port=9932)
     assert config.listen.admin == Endpoint(path="state/admin.sock")
     assert (config.store.url, config.store.directory) == ("embedded", "state")
-    assert config.terms("example.net").limits[0].max == 5
-    assert max(limit.max or 0 for limit in config.terms("example.org").limits) < 50
+    assert config.terms("example.net").rates[0].max == 5
+    assert max(limit.max or 0 for limit in config.terms("example.org").rates) < 50

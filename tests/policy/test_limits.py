@@ -7,7 +7,7 @@ import pytest
 
 from policyd.conf.schema import RateLimit, Schedule
 from policyd.model import Action, CounterType, Counts, Mode, Per, Sure, Traffic, TrafficKind
-from policyd.policy.limits import counter_type, in_force, is_observed, subject, terms_of
+from policyd.policy.limits import counter_type, is_observed, rates_in_force, subject, terms_of
 from tests.support.config import UNLISTED_HOURLY, Site, config, rate
 
 SATURDAY = round(datetime(2026, 5, 2, 12, tzinfo=UTC).timestamp()) * 1000
@@ -36,7 +36,7 @@ def test_an_account_has_its_own_terms_before_those_of_its_plan() -> None:
     found = {
         name: terms_of(site.config(), of(account=name)) for name in ("example.org", "example.net", "big.test", "?")
     }
-    assert {name: (terms.plan, terms.limits[0].max) for name, terms in found.items()} == {
+    assert {name: (terms.plan, terms.rates[0].max) for name, terms in found.items()} == {
         "example.org": ("shared", 400),
         "example.net": ("shared", 800),
         "big.test": ("dedicated", 5000),
@@ -48,8 +48,8 @@ def test_relayed_traffic_has_limits_of_its_own() -> None:
     """A limit of relayed traffic needs no plan, and no limit of a plan looks at relayed traffic."""
     both = config(rate(), UNLISTED_HOURLY)
     terms = terms_of(both, of(TrafficKind.RELAYED, "(unlisted)"))
-    assert names(in_force(both, terms, TrafficKind.RELAYED, MONDAY)) == ["unlisted-hourly"]
-    assert names(in_force(both, terms_of(both, of()), TrafficKind.USER, MONDAY)) == ["domain-hourly"]
+    assert names(rates_in_force(both, terms, TrafficKind.RELAYED, MONDAY)) == ["unlisted-hourly"]
+    assert names(rates_in_force(both, terms_of(both, of()), TrafficKind.USER, MONDAY)) == ["domain-hourly"]
 
 
 @pytest.mark.parametrize("kind", CHARGED)
@@ -57,21 +57,21 @@ def test_traffic_says_which_kinds_a_limit_looks_at(kind: TrafficKind) -> None:
     """A limit looks at user, script and list traffic, or only at what ``traffic:`` names."""
     limits = [rate("all"), *(rate(f"only-{one}", traffic=[one]) for one in CHARGED)]
     some = config(*limits)
-    assert names(in_force(some, some.terms("example.org"), kind, MONDAY)) == ["all", f"only-{kind}"]
+    assert names(rates_in_force(some, some.terms("example.org"), kind, MONDAY)) == ["all", f"only-{kind}"]
 
 
 def test_max_unlimited_means_that_nothing_is_counted() -> None:
     """A limit whose max is unlimited looks at nothing; one whose max is 0 is in force."""
     some = config(rate("endless", None), rate("none", 0))
-    assert names(in_force(some, some.terms("example.org"), TrafficKind.USER, MONDAY)) == ["none"]
+    assert names(rates_in_force(some, some.terms("example.org"), TrafficKind.USER, MONDAY)) == ["none"]
 
 
 def test_lifted_by_switches_a_limit_off_while_the_schedule_is_open() -> None:
     """On the weekend the lifted limit does not look; on Monday it does."""
     some = config(rate("always"), rate("weekdays", lifted_by="weekend"), schedules=(WEEKEND,))
     terms = some.terms("example.org")
-    assert names(in_force(some, terms, TrafficKind.USER, SATURDAY)) == ["always"]
-    assert names(in_force(some, terms, TrafficKind.USER, MONDAY)) == ["always", "weekdays"]
+    assert names(rates_in_force(some, terms, TrafficKind.USER, SATURDAY)) == ["always"]
+    assert names(rates_in_force(some, terms, TrafficKind.USER, MONDAY)) == ["always", "weekdays"]
 
 
 @pytest.mark.parametrize(

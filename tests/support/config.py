@@ -38,7 +38,7 @@ def rate(name: str = "domain-hourly", max: int | None = 400, window: int = HOUR,
     over = fields.pop("over", {})
     written = dict.fromkeys(traffic, over) if isinstance(over, Action) else dict(over)
     actions = {kind: written.get(kind, DEFAULT_OVER[kind]) for kind in traffic}
-    return RateLimit(name, max, window, over=actions, traffic=traffic, **fields)
+    return RateLimit(name=name, max=max, window=window, over=actions, traffic=traffic, **fields)
 
 
 MAILMAN = Lists(contexts=frozenset({"mailman"}))

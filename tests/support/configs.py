@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from policyd.conf.load import load
-from policyd.conf.schema import Config
+from policyd.conf.schema import Config, RateLimit
 from policyd.errors import ConfigError
 
 SECTIONS = {
@@ -35,6 +35,13 @@ def loaded(directory: Path, accounts: str = "", **sections: str) -> Config:
     state = directory / "state"
     state.mkdir(exist_ok=True)
     return load(write_config(directory, accounts, **sections), str(state))
+
+
+def rate_limit(config: Config, name: str) -> RateLimit:
+    """Return a limit of kind rate by its name."""
+    limit = config.limits[name]
+    assert isinstance(limit, RateLimit)
+    return limit
 
 
 def problems(directory: Path, accounts: str = "", **sections: str) -> list[str]:

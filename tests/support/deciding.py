@@ -16,6 +16,7 @@ from policyd.store.base import Call, Done, Op
 from policyd.store.redis import RedisStore, Server, Watch
 from tests.support.clock import ManualClock
 from tests.support.config import asked, config
+from tests.support.configs import rate_limit
 
 T = TypeVar("T")
 
@@ -175,7 +176,7 @@ class World:
 
     def used(self, limit: str = "domain-hourly", account: str = "example.org", subject: str = "") -> int:
         """Return what a limit has counted, when all that was begun is done."""
-        rule = self.config.limits[limit]
+        rule = rate_limit(self.config, limit)
         charge = Charge(counter_type(rule), limit, subject or account, 1, rule.max or 0, rule.window)
         usages: tuple[Usage, ...] = ()
         for daemon in self.daemons:

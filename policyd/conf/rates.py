@@ -1,0 +1,55 @@
+"""What a limit of kind rate is: its checks, and what its fields mean."""
+
+from policyd.conf.counted import DEFAULT_PER, check_counted
+from policyd.conf.issues import At
+from policyd.conf.limits import COUNTS, LOCK, MAX, PER, PROTOCOLS, RECIPIENTS, TELL, TRAFFIC, WINDOW, Amount
+from policyd.conf.schema import RateLimit
+from policyd.conf.structures import Values
+from policyd.model import LOGIN_COUNTS, Counts, Per, Recipients, TrafficKind
+
+_DEFAULT_TRAFFIC = (TrafficKind.USER, TrafficKind.SCRIPT, TrafficKind.LIST)
+
+
+def traffic(values: Values) -> tuple[TrafficKind, ...]:
+    """Return the traffic that a rate limit looks at."""
+    if values.get(COUNTS, Counts.RECIPIENTS) in LOGIN_COUNTS:
+        return (TrafficKind.LOGIN,)
+    return values.get(TRAFFIC, _DEFAULT_TRAFFIC)
+
+
+def check(newest: Values, values: Values, at: At) -> None:
+    """Report what is wrong in ``newest``, the last layer of ``values``."""
+    check_counted(newest, values, at)
+    if not {MAX.name, COUNTS.name} & newest.flawed:
+        _check_amount(newest, values, at)
+
+
+def rate(name: str, values: Values) -> RateLimit:
+    """Return the rate limit, as far as its own fields go."""
+    counts = values.get(COUNTS, Counts.RECIPIENTS)
+    return RateLimit(
+        name=name,
+        max=values.get(MAX, Amount(None, sized=False)).units,
+        window=values.get(WINDOW, 0),
+        counts=counts,
+        per=values.get(PER, DEFAULT_PER.get(counts, Per.DOMAIN)),
+        recipients=values.get(RECIPIENTS, Recipients.ALL),
+        protocols=frozenset(values.get(PROTOCOLS, ())),
+        lock=values.get(LOCK, 0),
+        tell=values.get(TELL, False),
+    )
+
+
+def _check_amount(newest: Values, values: Values, at: At) -> None:
+    amount = values.maybe(MAX)
+    counts = values.get(COUNTS, Counts.RECIPIENTS)
+    if amount is None or not amount.units or amount.sized is (counts is Counts.BYTES):
+        return
+    key = MAX if MAX.name in newest.names() else COUNTS
+    if amount.sized:
+        problem = f"max is a size, and the limit counts {counts}"
+        cure = "write max as a number such as 400, or counts: bytes"
+    else:
+        problem = "max has no unit, and the limit counts bytes"
+        cure = f"write max: {amount.units}MB, or what it should be"
+    at.key(key.name).report(newest.place_of(key), problem, cure)
