@@ -2,6 +2,7 @@
 
     PolicydError
     |-- ConfigError            the configuration cannot be used; carries every issue found
+    |-- PatternError           a text is no pattern of envelope senders
     |-- ProtocolError          the peer broke the protocol; its connection is closed
     |-- ListenError            a listener cannot be opened as configured
     |-- StateDirectoryError    the state directory is taken or cannot be used
@@ -50,6 +51,14 @@ class ConfigError(PolicydError):
     def __init__(self, issues: Sequence[Issue]) -> None:
         self.issues = tuple(issues)
         super().__init__("\n".join(str(issue) for issue in self.issues))
+
+
+class PatternError(PolicydError):
+    """Raised for a text that is no pattern of envelope senders: ``problem`` says why, ``cure`` what to write."""
+
+    def __init__(self, problem: str, cure: str) -> None:
+        self.problem, self.cure = problem, cure
+        super().__init__(f"it {problem} ({cure})")
 
 
 class ProtocolError(PolicydError):

@@ -76,6 +76,7 @@ class Per(Word):
     USER = "user"
     SENDER = "sender"
     CLIENT = "client"
+    LIST = "list"
     MAILBOX = "mailbox"
 
 
@@ -152,7 +153,8 @@ class Traffic(NamedTuple):
     """Who is charged for a request, how sure that is, and which kind of sending it is.
 
     ``account`` is empty exactly when ``sure`` is NOBODY. ``user`` and ``sender`` are normalised:
-    what leads to one mailbox is one text.
+    what leads to one mailbox is one text. ``list`` is the posting address of the list whose traffic
+    it is, and its sender too: a list has as many envelope senders as members.
     """
 
     kind: TrafficKind
@@ -160,6 +162,7 @@ class Traffic(NamedTuple):
     sure: Sure
     user: str
     sender: str
+    list: str = ""
 
 
 class CounterType(Word):

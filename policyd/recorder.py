@@ -55,6 +55,7 @@ class DecisionRecorder(VerdictRecorder[Decision]):
             "account": traffic.account,
             "sure": traffic.sure,
             "traffic": traffic.kind,
+            "list": traffic.list,
             "queue_id": request.queue_id,
             "sasl": request.sasl_username,
             "client": request.client_address,

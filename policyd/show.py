@@ -6,9 +6,9 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from policyd.address import normalise_domain
-from policyd.conf.rendering import fields, openings, origin, summary
+from policyd.conf.rendering import fields, known_list, openings, origin, summary
 from policyd.conf.schedules import DAYS
-from policyd.conf.schema import Config, Limit, Schedule, Terms
+from policyd.conf.schema import Config, Limit, Lists, Schedule, Terms
 from policyd.policy.schedule import Opening
 from policyd.policy.schedule import openings as next_openings
 
@@ -127,6 +127,7 @@ def overview_lines(config: Config, now: int) -> list[str]:
         f"default   plan {accounts.default_plan}",
     ]
     lines += [f"bad file  {file}" for file in config.stale]
+    lines += _list_lines(config.lists)
     for terms in config.plans.values():
         lines += ["", f"plan {terms.plan}", *_summaries(terms)]
     if config.relayed.limits:
@@ -134,6 +135,15 @@ def overview_lines(config: Config, now: int) -> list[str]:
     for schedule in config.schedules.values():
         lines += ["", *_schedule_lines(_schedule(schedule, now))]
     return lines
+
+
+def _list_lines(lists: Lists) -> list[str]:
+    """Return how list software is known, beside the envelope senders that are built in."""
+    parts = {"contexts": sorted(lists.contexts), "users": sorted(lists.users), "patterns": map(str, lists.patterns)}
+    written = {name: ", ".join(values) for name, values in parts.items()}
+    lines = [f"  {name:8}  {text}" for name, text in written.items() if text]
+    lines += [f"  known     {sender}: {known_list(known)}" for sender, known in lists.known.items()]
+    return ["", "list software", *lines] if lines else []
 
 
 def _limit(config: Config, limit: Limit, now: int) -> ShownLimit:

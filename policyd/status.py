@@ -11,6 +11,9 @@ from policyd.store.base import Call, Op
 from policyd.store.index import Entry, Index
 from policyd.store.redis import RedisStore
 
+_ADDRESSES = frozenset({Per.USER, Per.SENDER, Per.LIST})
+"""What is counted for an address; one that has mailed nothing as a list is taken for a person."""
+
 _WEEK = 7 * 86_400_000
 
 
@@ -62,7 +65,7 @@ class Status:
         return [replace(gauge, would_refuse=when[gauge.account, gauge.limit, gauge.subject]) for gauge in gauges]
 
     async def of(self, config: Config, subject: str) -> list[Gauge]:
-        """Return the gauges of a domain, of a login with those of its domain, or of ``(unlisted)``.
+        """Return the gauges of a domain, of a login or list with those of its domain, or of ``(unlisted)``.
 
         Raises UnknownSubjectError when it belongs to no account, StoreError.
         """
@@ -70,8 +73,10 @@ class Status:
         limits = _terms(config, account).rates
         entries = [Entry(account, limit.name, account) for limit in limits if limit.per is Per.DOMAIN]
         if name:
-            own = [Entry(account, limit.name, name) for limit in limits if limit.per in {Per.USER, Per.SENDER}]
-            return await self._gauges(config, own + entries)
+            own = [Entry(account, limit.name, name) for limit in limits if limit.per in _ADDRESSES]
+            gauges = await self._gauges(config, own + entries)
+            per_list = {limit.name for limit in limits if limit.per is Per.LIST}
+            return [gauge for gauge in gauges if gauge.used or gauge.limit not in per_list]
         seen = await self._index.fullest()
         entries += [entry for entry in seen if entry.account == account and entry not in entries]
         return await self._gauges(config, entries)

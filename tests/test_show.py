@@ -32,9 +32,9 @@ NOW = int(datetime(2026, 10, 30, 9, 30, tzinfo=UTC).timestamp()) * 1000
 """A Friday morning in New York; on Sunday the clocks are put back there."""
 
 
-def config(directory: Path) -> Config:
+def config(directory: Path, **sections: str) -> Config:
     """Load a configuration with some of everything."""
-    return loaded(directory, ACCOUNTS, limits=LIMITS, plans=PLANS, schedules=SCHEDULES)
+    return loaded(directory, ACCOUNTS, limits=LIMITS, plans=PLANS, schedules=SCHEDULES, **sections)
 
 
 def test_every_value_says_where_it_comes_from(tmp_path: Path) -> None:
@@ -181,6 +181,26 @@ def test_the_overview_has_listeners_plans_and_schedules(tmp_path: Path) -> None:
         "",
         "schedule night (UTC)",
         "  never open",
+    ]
+
+
+def test_the_overview_says_how_list_software_is_known(tmp_path: Path) -> None:
+    """What is written beside the built-in forms."""
+    lists = (
+        '{contexts: [mailman, "10030"], users: [list], patterns: ["{list}-errors"],'
+        " known: {Php@Example.net: {posting: news@example.net, size: 850, family: news}, b@example.net: }}"
+    )
+    lines = overview_lines(config(tmp_path, lists=lists), NOW)
+
+    start = lines.index("list software")
+    assert lines[start : start + 7] == [
+        "list software",
+        "  contexts  10030, mailman",
+        "  users     list",
+        "  patterns  {list}-errors",
+        "  known     php@example.net: news@example.net, 850 addresses, family news",
+        "  known     b@example.net: b@example.net",
+        "",
     ]
 
 

@@ -10,7 +10,7 @@ from enum import Enum
 
 from policyd.conf import rendering, units
 from policyd.conf.issues import joined
-from policyd.conf.schema import Accounts, Config, Limit, Schedule, Terms
+from policyd.conf.schema import Accounts, Config, KnownList, Limit, Lists, Schedule, Terms
 
 MOST_DOMAINS = 20
 _MILLISECONDS = frozenset({"timeout", "policy_timeout"})
@@ -28,7 +28,7 @@ def changes(old: Config, new: Config) -> list[str]:
         *_record("listen", old.listen, new.listen, " (needs a restart)"),
         *_record("store", old.store, new.store, " (needs a restart)"),
         *_record("exempt", old.exempt, new.exempt),
-        *_record("lists", old.lists, new.lists),
+        *_lists(old.lists, new.lists),
         *_field("log.accepted", old.log_accepted, new.log_accepted),
         *_named("schedules", _schedules(old.schedules), _schedules(new.schedules)),
         *_limits(old.limits, new.limits),
@@ -59,6 +59,17 @@ def _named(path: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterato
             yield f"{where}: added ({new[name]})"
         else:
             yield from _field(where, old[name], new[name])
+
+
+def _lists(old: Lists, new: Lists) -> Iterator[str]:
+    yield from _field("lists.contexts", old.contexts, new.contexts)
+    yield from _field("lists.users", old.users, new.users)
+    yield from _field("lists.patterns", old.patterns, new.patterns)
+    yield from _named("lists.known", _known(old.known), _known(new.known))
+
+
+def _known(known: Mapping[str, KnownList]) -> dict[str, str]:
+    return {sender: rendering.known_list(one) for sender, one in known.items()}
 
 
 def _schedules(schedules: Mapping[str, Schedule]) -> dict[str, str]:

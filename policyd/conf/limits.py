@@ -133,8 +133,8 @@ COUNTS = Key(
 )
 PER = Key(
     "per",
-    word(Per, "something to count for", "domain", later=("list", "list-family")),
-    "What is counted for: domain (the default), user, sender or client, each within its account; of logins: "
+    word(Per, "something to count for", "domain", later=("list-family",)),
+    "What is counted for: domain (the default), user, sender, client or list, each within its account; of logins: "
     "mailbox (the default), client or domain; of failed-logins: client, whoever is attacked.",
 )
 MAX = Key(
@@ -161,7 +161,7 @@ OVER = Key(
 TRAFFIC = Key(
     "traffic",
     ListOf(_TRAFFIC, "[user, script, list]", at_least=1),
-    "The traffic that the limit looks at: user, script and list by default; relayed stands alone.",
+    "The traffic that the limit looks at: user, script and list by default, list with per: list; relayed stands alone.",
 )
 RECIPIENTS = Key(
     "recipients", word(Recipients, "a choice of recipients", "all"), "all, or remote: those that are not hosted here."

@@ -61,7 +61,7 @@ def _config(path: str, state_directory: str | None, issues: list[Issue]) -> Conf
         store=settings,
         accounts=read.accounts,
         exempt=sections.exempt(values.get(sections.EXEMPT_KEY, NOTHING)),
-        lists=lists(values.get(sections.LISTS_KEY, NOTHING)),
+        lists=lists(values.get(sections.LISTS_KEY, NOTHING), at.key("lists")),
         schedules={name: schedule for name, schedule in (terms.schedules or {}).items() if schedule is not None},
         limits={name: draft.limit for name, draft in terms.limits.items() if draft is not None},
         plans={name: Terms(name, in_force(drafts or {})) for name, drafts in (terms.plans or {}).items()},

@@ -14,7 +14,8 @@ def traffic(values: Values) -> tuple[TrafficKind, ...]:
     """Return the traffic that a rate limit looks at."""
     if values.get(COUNTS, Counts.RECIPIENTS) in LOGIN_COUNTS:
         return (TrafficKind.LOGIN,)
-    return values.get(TRAFFIC, _DEFAULT_TRAFFIC)
+    per_list = values.maybe(PER) is Per.LIST
+    return values.get(TRAFFIC, (TrafficKind.LIST,) if per_list else _DEFAULT_TRAFFIC)
 
 
 def check(newest: Values, values: Values, at: At) -> None:
@@ -22,6 +23,8 @@ def check(newest: Values, values: Values, at: At) -> None:
     check_counted(newest, values, at)
     if not {MAX.name, COUNTS.name} & newest.flawed:
         _check_amount(newest, values, at)
+    if TRAFFIC.name not in newest.flawed:
+        _check_list(newest, values, at)
 
 
 def rate(name: str, values: Values) -> RateLimit:
@@ -38,6 +41,14 @@ def rate(name: str, values: Values) -> RateLimit:
         lock=values.get(LOCK, 0),
         tell=values.get(TELL, False),
     )
+
+
+def _check_list(newest: Values, values: Values, at: At) -> None:
+    looks_at = set(traffic(values))
+    if values.maybe(PER) is Per.LIST and looks_at not in ({TrafficKind.LIST}, {TrafficKind.LOGIN}):
+        key = TRAFFIC if TRAFFIC.name in newest.names() else PER
+        problem = "the limit counts per list, and only list traffic has one"
+        at.key(key.name).report(newest.place_of(key), problem, "write traffic: [list], or per: domain")
 
 
 def _check_amount(newest: Values, values: Values, at: At) -> None:

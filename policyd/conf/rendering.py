@@ -6,7 +6,7 @@ from itertools import groupby
 from policyd.conf import units
 from policyd.conf.limits import UNLIMITED
 from policyd.conf.schedules import ALL_DAY, DAYS, Hours
-from policyd.conf.schema import Limit, RateLimit, Schedule
+from policyd.conf.schema import KnownList, Limit, RateLimit, Schedule
 from policyd.model import LOGIN_COUNTS, Counts, MailProtocol, TrafficKind
 
 DEFAULT = "default"
@@ -66,6 +66,12 @@ def amount(limit: RateLimit) -> str:
     if limit.max is None:
         return UNLIMITED
     return units.size_text(limit.max) if limit.counts is Counts.BYTES else str(limit.max)
+
+
+def known_list(known: KnownList) -> str:
+    """Return what the configuration says of a list as text."""
+    size = f", {known.size} addresses" if known.size is not None else ""
+    return f"{known.posting}{size}{f', family {known.family}' if known.family else ''}"
 
 
 def openings(schedule: Schedule) -> list[str]:

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from policyd.errors import Issue
 from policyd.model import Action, Counts, MailProtocol, Mode, Per, Recipients, TrafficKind
+from policyd.pattern import SenderPattern
 
 Network = IPv4Network | IPv6Network
 
@@ -164,11 +165,25 @@ class Exempt:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownList:
+    """A list whose envelope sender does not show it. ``size`` None: the configuration does not say."""
+
+    posting: str
+    size: int | None = None
+    family: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Lists:
-    """How list software is known: by ``contexts`` (policy_contexts or ports) and Unix ``users`` of its own."""
+    """How list software is known: by ``contexts`` (policy_contexts or ports) and Unix ``users`` of its own.
+
+    ``patterns`` and ``known`` are of envelope senders, beside those that are built in.
+    """
 
     contexts: frozenset[str] = frozenset()
     users: frozenset[str] = frozenset()
+    patterns: tuple[SenderPattern, ...] = ()
+    known: Mapping[str, KnownList] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ def subject(limit: Limit, traffic: Traffic, client: str) -> str:
         return traffic.account
     if limit.per in {Per.USER, Per.MAILBOX}:
         return traffic.user
+    if limit.per is Per.LIST:
+        return traffic.list
     return traffic.sender if limit.per is Per.SENDER else client
 
 

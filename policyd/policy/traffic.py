@@ -1,8 +1,9 @@
 """Who is charged for a request, how sure that is, and which kind of sending it is.
 
-The first that fits: the SASL login; the list software's own context, port or Unix user; a client on
-this host, by the Unix user that it is, else by its envelope sender; anybody else is inbound and
-charges nobody. A stranger's envelope sender is never believed.
+The first that fits: the SASL login; a Unix user with an account; the list software's own context, port
+or Unix user; another client on this host, by its envelope sender; anybody else is inbound and charges
+nobody. A list envelope is the list's, verified from the first three, claimed from the fourth. A
+stranger's envelope sender is never believed.
 """
 
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -10,6 +11,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from policyd.address import Address, normalise
 from policyd.conf.schema import Config, Network
 from policyd.model import UNLISTED, PolicyRequest, Sure, Traffic, TrafficKind
+from policyd.policy.envelope import Envelopes
 
 _REMEMBERED_CLIENTS = 10_000
 
@@ -20,6 +22,7 @@ class Attribution:
     def __init__(self, config: Config) -> None:
         self._accounts = config.accounts
         self._lists = config.lists
+        self._envelopes = Envelopes(config.lists)
         self._local: dict[str, bool] = {}
         self._knows_users = bool(config.lists.users or config.accounts.local_users)
 
@@ -35,15 +38,15 @@ class Attribution:
         """
         sender = normalise(request.sender, self._accounts.delimiter)
         if request.sasl_username:
-            return self.login(TrafficKind.USER, request.sasl_username, str(sender))
+            return self._or_list(self.login(TrafficKind.USER, request.sasl_username, str(sender)), request)
         customer = self._customer(user)
         if customer:
             name = f"{user.lower()}@{customer}"
-            return Traffic(TrafficKind.SCRIPT, customer, Sure.VERIFIED, name, str(sender))
+            return self._or_list(Traffic(TrafficKind.SCRIPT, customer, Sure.VERIFIED, name, str(sender)), request)
         if self._from_list_software(request, user):
-            account = self.hosted(sender.domain)
-            if account:
-                return _charged(TrafficKind.LIST, account, Sure.VERIFIED, sender)
+            found = self._list(self._envelopes.of_software(request.sender) or sender, Sure.VERIFIED)
+            if found is not None:
+                return found
         if self.is_local(request.client_address):
             return self._local_client(request, sender)
         return Traffic(TrafficKind.INBOUND, "", Sure.NOBODY, "", str(sender))
@@ -59,6 +62,25 @@ class Attribution:
         account = self._login_account(login)
         user = f"{login.local}@{account}" if account and not login.domain else str(login)
         return Traffic(kind, account or f"user:{user}", Sure.VERIFIED, user, sender)
+
+    def _or_list(self, own: Traffic, request: PolicyRequest) -> Traffic:
+        """Return a user's own traffic, or that of a list of his account that he sends for.
+
+        Who has a list-like name and sends as himself is no list, unless the administrator says so.
+        """
+        envelopes, address = self._envelopes, str(normalise(request.sender, ""))
+        posting = envelopes.named(request.sender) if address == own.user else envelopes.posting(request.sender)
+        if posting is None or self.hosted(posting.domain) != own.account:
+            return own
+        return own._replace(kind=TrafficKind.LIST, sender=str(posting), list=str(posting))
+
+    def _list(self, posting: Address | None, sure: Sure) -> Traffic | None:
+        """Return the traffic of a list that is hosted here, None when it is not."""
+        account = self.hosted(posting.domain) if posting is not None else ""
+        if not account:
+            return None
+        name = str(posting)
+        return Traffic(TrafficKind.LIST, account, sure, name, name, name)
 
     def _login_account(self, login: Address) -> str:
         """Return the account of a login; "" when it has to have one of its own.
@@ -87,11 +109,14 @@ class Attribution:
     def _local_client(self, request: PolicyRequest, sender: Address) -> Traffic:
         if not request.sender:
             return Traffic(TrafficKind.SCRIPT, "", Sure.NOBODY, "", "")
+        sure = Sure.VERIFIED if request.policy_context in self._accounts.verified_contexts else Sure.CLAIMED
+        found = self._list(self._envelopes.posting(request.sender), sure)
+        if found is not None:
+            return found
         account = self._sender_account(sender)
         if not account:
             return _charged(TrafficKind.RELAYED, UNLISTED, Sure.CLAIMED, sender)
-        verified = request.policy_context in self._accounts.verified_contexts
-        return _charged(TrafficKind.SCRIPT, account, Sure.VERIFIED if verified else Sure.CLAIMED, sender)
+        return _charged(TrafficKind.SCRIPT, account, sure, sender)
 
     def _sender_account(self, sender: Address) -> str:
         if not sender.domain or sender.domain in self._accounts.local_names:

@@ -151,7 +151,7 @@ def test_the_other_sections_are_told_too(tmp_path: Path) -> None:
     new = {
         "mode": "observe",
         "exempt": '{recipients: ["abuse@*"], clients: [192.0.2.0/24]}',
-        "lists": "{contexts: [sympa, mailman]}",
+        "lists": '{contexts: [sympa, mailman], users: [list], patterns: ["{list}-x"], known: {p@b.example: {size: 7}}}',
         "log": "{accepted: true}",
         "schedules": "{s: {timezone: UTC, open: [Sat-Sun]}, u: {timezone: UTC, open: [Mon 01:00-02:00]}}",
         "accounts": f'{domains}, local_users: "file:v.map", settle: end-of-message, aliases: {{c.example: a.example}},'
@@ -163,6 +163,9 @@ def test_the_other_sections_are_told_too(tmp_path: Path) -> None:
         "exempt.recipients: [] -> [abuse@*]",
         "exempt.clients: [] -> [192.0.2.0/24]",
         "lists.contexts: [] -> [mailman, sympa]",
+        "lists.users: [] -> [list]",
+        "lists.patterns: [] -> [{list}-x]",
+        'lists.known["p@b.example"]: added (p@b.example, 7 addresses)',
         "log.accepted: false -> true",
         "schedules.s: UTC Sat -> UTC Sat-Sun",
         "schedules.t: removed",

@@ -8,9 +8,10 @@ import pytest
 
 from policyd.conf import files
 from policyd.conf.load import load
-from policyd.conf.schema import Endpoint, Exempt, Listen, Lists, StoreSettings
+from policyd.conf.schema import Endpoint, Exempt, KnownList, Listen, Lists, StoreSettings
 from policyd.errors import ConfigError
 from policyd.model import Action, Counts, Mode, Per
+from policyd.pattern import sender_pattern
 from tests.support.configs import loaded, problems, rate_limit, write_config
 
 
@@ -104,6 +105,21 @@ def test_mode_exempt_lists_and_log_are_read(tmp_path: Path) -> None:
     )
     assert config.lists == Lists(frozenset({"mailman", "sympa"}), frozenset({"list"}))
     assert config.log_accepted
+
+
+def test_lists_are_read(tmp_path: Path) -> None:
+    """Senders are compared in one spelling; their extension is part of them."""
+    lists = loaded(
+        tmp_path,
+        lists='{patterns: ["{list}-Errors", "b-*-{list}@l.example"],'
+        " known: {Php+1@Example.org.: {posting: News@Example.org, size: 850, family: news}, b@l.example: }}",
+    ).lists
+
+    assert lists.patterns == (sender_pattern("{list}-Errors"), sender_pattern("b-*-{list}@l.example"))
+    assert lists.known == {
+        "php+1@example.org": KnownList("news@example.org", 850, "news"),
+        "b@l.example": KnownList("b@l.example"),
+    }
 
 
 def test_accounts_are_read(tmp_path: Path) -> None:

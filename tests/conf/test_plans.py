@@ -147,6 +147,16 @@ def test_a_limit_looks_at_users_scripts_and_lists_by_default(tmp_path: Path) -> 
     assert config.limits["user-hourly"].traffic == {USER}
 
 
+def test_a_limit_per_list_looks_at_lists_by_default(tmp_path: Path) -> None:
+    """Other traffic has no list to count for; a plan that counts it per list changes that, too."""
+    limits = "{domain-hourly: {kind: rate, max: 4, window: 1h}, each: {kind: rate, per: list, max: 4, window: 1h}}"
+    plans = "{shared: {apply: [domain-hourly, each], change: {domain-hourly: {per: list}}}}"
+    terms = loaded(tmp_path, limits=limits, plans=plans).plans["shared"]
+
+    assert [set(limit.traffic) for limit in terms.limits] == [{LIST}, {LIST}]
+    assert [dict(limit.over) for limit in terms.limits] == [{LIST: Action.DEFER}] * 2
+
+
 def test_over_is_reject_for_users_and_defer_for_the_rest_by_default(tmp_path: Path) -> None:
     """A limit that says nothing never punishes a list's members."""
     limit = loaded(tmp_path).limits["domain-hourly"]

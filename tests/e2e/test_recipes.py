@@ -11,7 +11,7 @@ from threading import Thread
 
 import pytest
 
-from tests.support.mailhost import master_recipe
+from tests.support.mailhost import list_recipe, master_recipe
 from tests.support.ports import free_port
 from tests.support.postfix import Postfix
 from tests.support.readme import blocks
@@ -32,7 +32,8 @@ def recipe(sink: Sink) -> Iterator[Recipe]:
         def start(prepare: Prepare) -> tuple[Postfix, Responder]:
             host = Postfix(next_hop=sink.port)
             running.callback(host.stop)
-            host.append(main=blocks("main.cf") + blocks("main.cf pickup"), master=master_recipe(free_port()))
+            recipes = "".join(map(blocks, ("main.cf", "main.cf pickup", "main.cf lists")))
+            host.append(main=recipes, master=master_recipe(free_port()) + list_recipe(free_port()))
             host.add("smtp", {})
             prepare(host)
             host.start()

@@ -19,7 +19,7 @@ CHARGED = [TrafficKind.USER, TrafficKind.SCRIPT, TrafficKind.LIST]
 
 def of(kind: TrafficKind = TrafficKind.USER, account: str = "example.org") -> Traffic:
     """Return traffic of a kind."""
-    return Traffic(kind, account, Sure.VERIFIED, "alice@example.org", "news@example.org")
+    return Traffic(kind, account, Sure.VERIFIED, "alice@example.org", "bob@example.org", "news@example.org")
 
 
 def names(limits: list[RateLimit]) -> list[str]:
@@ -79,12 +79,13 @@ def test_lifted_by_switches_a_limit_off_while_the_schedule_is_open() -> None:
     [
         (Per.DOMAIN, "example.org"),
         (Per.USER, "alice@example.org"),
-        (Per.SENDER, "news@example.org"),
+        (Per.SENDER, "bob@example.org"),
+        (Per.LIST, "news@example.org"),
         (Per.CLIENT, "192.0.2.17"),
     ],
 )
 def test_per_says_what_is_counted_for(per: Per, expected: str) -> None:
-    """There is one counter for each domain, user, sender or client of the account."""
+    """There is one counter for each domain, user, sender, list or client of the account."""
     assert subject(rate(per=per), of(), "192.0.2.17") == expected
 
 

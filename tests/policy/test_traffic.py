@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policyd.conf.schema import Lists
+from policyd.conf.schema import KnownList, Lists
 from policyd.model import UNLISTED, PolicyRequest, Sure, Traffic, TrafficKind
 from policyd.policy.traffic import _REMEMBERED_CLIENTS, Attribution, within
 from tests.support.config import MAILMAN, asked, by_login, config, locally, networks
@@ -96,8 +96,9 @@ def test_what_only_list_software_reaches_is_list_traffic(entry: dict[str, object
         TrafficKind.LIST,
         "example.org",
         Sure.VERIFIED,
-        "news-bounces@example.org",
-        "news-bounces@example.org",
+        "news@example.org",
+        "news@example.org",
+        "news@example.org",
     )
     assert found == expected
 
@@ -120,6 +121,75 @@ def test_list_software_that_sends_for_a_strange_domain_charges_nobody_by_that() 
 def test_a_request_without_context_and_port_is_no_list_traffic() -> None:
     """What Postfix leaves empty matches no context."""
     assert traffic(asked(server_port=0), lists=MAILMAN).kind is TrafficKind.INBOUND
+
+
+def test_whatever_list_software_sends_is_a_lists() -> None:
+    """A sender that shows no list stands for itself, without its extension."""
+    senders = ["news-request@example.org", "offers+17@example.org"]
+    found = [traffic(locally(sender, policy_context="mailman"), lists=MAILMAN) for sender in senders]
+    assert [(one.kind, one.list) for one in found] == [
+        (TrafficKind.LIST, "news@example.org"),
+        (TrafficKind.LIST, "offers@example.org"),
+    ]
+
+
+# 2. list envelopes from others than the list software
+
+VERP = "news-bounces+bob=remote.test@example.org"
+LIST = Traffic(TrafficKind.LIST, "example.org", Sure.CLAIMED, *["news@example.org"] * 3)
+
+
+def test_a_list_envelope_of_any_local_client_is_a_claimed_list() -> None:
+    """It is charged to the list's domain, and proves nothing."""
+    assert traffic(locally(VERP)) == LIST
+
+
+def test_behind_local_login_sender_maps_a_list_envelope_is_verified() -> None:
+    """There Postfix has checked that the sender may be used."""
+    found = traffic(locally(VERP, policy_context="local-login"), verified_contexts=frozenset({"local-login"}))
+    assert found == LIST._replace(sure=Sure.VERIFIED)
+
+
+def test_a_list_envelope_of_a_domain_that_is_not_hosted_is_no_list() -> None:
+    """It is relayed as any other."""
+    assert traffic(locally("news-bounces@invented.test")).kind is TrafficKind.RELAYED
+
+
+def test_a_foreign_clients_list_envelope_is_inbound() -> None:
+    """A stranger spends nobody's list."""
+    assert traffic(asked(sender=VERP)) == Traffic(TrafficKind.INBOUND, "", Sure.NOBODY, "", "news-bounces@example.org")
+
+
+def test_a_login_of_the_same_account_verifies_a_list() -> None:
+    """List software that logs in sends for its own account's lists, and for no other's."""
+    found = traffic(by_login("mailer@example.org", sender=VERP))
+    assert found == LIST._replace(sure=Sure.VERIFIED, user="mailer@example.org")
+    other = traffic(by_login("mailer@example.net", sender=VERP))
+    assert (other.kind, other.account, other.list) == (TrafficKind.USER, "example.net", "")
+
+
+def test_a_unix_user_verifies_the_lists_of_his_account() -> None:
+    """A neighbour's list envelope is charged to him who sends, and never to the neighbour."""
+    own = traffic(locally(VERP), user="web7", local_users={"web7": "example.org"})
+    assert own == LIST._replace(sure=Sure.VERIFIED, user="web7@example.org")
+    other = traffic(locally(VERP), user="web7", **CUSTOMERS)
+    assert (other.kind, other.account, other.list) == (TrafficKind.SCRIPT, "example.net", "")
+
+
+def test_who_has_a_lists_name_and_sends_as_himself_is_a_person() -> None:
+    """A login like alex-owner is no list, unless the administrator names its address."""
+    request = by_login("alex-owner@example.org", sender="Alex-Owner@example.org")
+    assert traffic(request).kind is TrafficKind.USER
+    known = Lists(known={"alex-owner@example.org": KnownList("alex@example.org")})
+    assert traffic(request, lists=known).list == "alex@example.org"
+
+
+@pytest.mark.parametrize("request_", [by_login(sender="php@example.org"), locally("php@example.org")])
+def test_software_with_one_constant_envelope_is_known_by_it(request_: PolicyRequest) -> None:
+    """What lists.known names is list traffic of the list that it is said to be."""
+    known = Lists(known={"php@example.org": KnownList("news@example.org", size=900)})
+    found = traffic(request_, lists=known)
+    assert (found.kind, found.account, found.list) == (TrafficKind.LIST, "example.org", "news@example.org")
 
 
 # 3. local clients

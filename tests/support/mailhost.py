@@ -10,6 +10,9 @@ from tests.support.readme import blocks
 PICKUP_PORT = "10027"
 """The port of the README's re-injection, replaced by a free one."""
 
+LIST_PORT = "10028"
+"""The port of the README's list software, replaced by a free one."""
+
 _AFTER = "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination"
 
 
@@ -24,10 +27,13 @@ def mailhost(sasl: Path, next_hop: int) -> Postfix:
     reconnects           as smtp, with one request for each policy connection
     hasty                as smtp, but waits only 2 s for an answer
     pickup               where the recipe injects mail from sendmail(1) again
+    lists                the recipe's port for list software
     """
-    number = free_port()
+    number, lists = free_port(), free_port()
     host = Postfix(sasl, next_hop)
-    host.append(main=f"policyd_pickup = {host.check('policy_context=pickup')}\n", master=master_recipe(number))
+    contexts = {"pickup": "pickup", "lists": "mailman"}
+    main = (f"policyd_{name} = {host.check(f'policy_context={context}')}\n" for name, context in contexts.items())
+    host.append(main="".join(main), master=master_recipe(number) + list_recipe(lists))
     login = {
         "smtpd_sasl_auth_enable": "yes",
         "mynetworks": "",
@@ -43,6 +49,7 @@ def mailhost(sasl: Path, next_hop: int) -> Postfix:
     host.add("reconnects", _asks(host.check("request_limit=1")))
     host.add("hasty", _asks(host.check(timeout="2s")))
     host.ports["pickup"] = Port("pickup", number=number, written=False)
+    host.ports["lists"] = Port("lists", number=lists, written=False)
     return host
 
 
@@ -52,6 +59,15 @@ def _asks(check: str) -> dict[str, str]:
 
 def master_recipe(number: int) -> str:
     """Return the README's lines for master.cf with the port of the re-injection replaced."""
-    text = blocks("master.cf pickup")
-    assert text.count(PICKUP_PORT) == 2
-    return text.replace(PICKUP_PORT, str(number))
+    return _recipe("master.cf pickup", PICKUP_PORT, number, times=2)
+
+
+def list_recipe(number: int) -> str:
+    """Return the README's lines for the port of list software, with the port replaced."""
+    return _recipe("master.cf lists", LIST_PORT, number, times=1)
+
+
+def _recipe(name: str, port: str, number: int, times: int) -> str:
+    text = blocks(name)
+    assert text.count(port) == times
+    return text.replace(port, str(number))

@@ -1,0 +1,57 @@
+"""Which list a message is of, as its envelope sender tells: pure, and linear in the sender's length.
+
+All senders of one list lead to one name, its posting address, however many members it has. What is
+recognised here is only a claim until the sender is known by other means (policyd/policy/traffic.py).
+"""
+
+from policyd.address import Address, normalise
+from policyd.conf.schema import Lists
+from policyd.pattern import SenderPattern, sender_pattern
+
+FAN_OUT = (
+    "bounce+*=={list}==w", "bounce+*=={list}==r", "bounce+*=={list}",  # Sympa with VERP; ==w and ==r are notices
+    "{list}-bounces+*", "{list}-bounces", "{list}-confirm+*",  # Mailman 2 and 3: VERP and probes, plain, cookies
+    "{list}-digest-return-*-*=*", "{list}-return-*-*=*", "{list}-return-*-", "{list}-return-",  # ezmlm
+    "{list}-owner",  # Sympa without VERP; Mailman to the owners
+    "owner-{list}+*", "owner-{list}",  # Majordomo, with and without Postfix's VERP
+)  # fmt: skip
+"""What list software has in MAIL FROM when it sends to members. The first that fits counts."""
+
+NOTICES = (
+    "{list}-confirm", "{list}-request+*", "{list}-request", "{list}-join", "{list}-leave", "{list}-subscribe",
+    "{list}-unsubscribe", "{list}-admin", "{list}-help",
+)  # fmt: skip
+"""What it has in the answers that it gives to single people. People have such names, too."""
+
+
+def _patterns(texts: tuple[str, ...]) -> tuple[SenderPattern, ...]:
+    return tuple(sender_pattern(text) for text in texts)
+
+
+class Envelopes:
+    """The list envelopes of one Config: the built-in forms, and what ``lists`` names."""
+
+    def __init__(self, lists: Lists) -> None:
+        self._known = {address: normalise(known.posting, "") for address, known in lists.known.items()}
+        self._named, self._fan_out, self._notices = lists.patterns, _patterns(FAN_OUT), _patterns(NOTICES)
+
+    def named(self, sender: str) -> Address | None:
+        """Return the posting address of the list whose sender the administrator has named."""
+        address = normalise(sender, "")
+        return self._known.get(str(address)) or _first(self._named, address)
+
+    def posting(self, sender: str) -> Address | None:
+        """Return the posting address of the list that a sender is of; None where it is no list's."""
+        return self.named(sender) or _first(self._fan_out, normalise(sender, ""))
+
+    def of_software(self, sender: str) -> Address | None:
+        """Return the posting address of the list for which list software, known as such, has sent."""
+        return self.posting(sender) or _first(self._notices, normalise(sender, ""))
+
+
+def _first(patterns: tuple[SenderPattern, ...], sender: Address) -> Address | None:
+    for pattern in patterns:
+        name = pattern.list_name(sender) if sender.domain else ""
+        if name:
+            return Address(name, sender.domain)
+    return None
