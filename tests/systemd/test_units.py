@@ -16,6 +16,8 @@ from tests.support.programs import require
 
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "systemd"
+FENCE = ROOT / "config" / "nftables"
+SCRIPT = "/usr/local/lib/policyd/direct-smtp-metrics"
 INSTALLED = "/usr/local/bin/policyd"
 WORST_EXPOSURE = 1.5
 
@@ -52,6 +54,16 @@ def parsed(name: str) -> ConfigParser:
 def test_units_are_clean(copied: Path) -> None:
     """Nothing is wrong with the units in the eyes of systemd."""
     status, said = verify(copied)
+
+    assert (status, [line for line in said.splitlines() if "policyd" in line]) == (0, [])
+
+
+def test_units_of_the_fence_are_clean(tmp_path: Path) -> None:
+    """The timer that writes down what the fence counts, and its service, are as systemd wants them."""
+    for unit in (FENCE / "policyd-direct-smtp.service", FENCE / "policyd-direct-smtp.timer"):
+        text = unit.read_text()
+        (tmp_path / unit.name).write_text(text.replace(SCRIPT, str(FENCE / Path(SCRIPT).name)))
+    status, said = verify(tmp_path)
 
     assert (status, [line for line in said.splitlines() if "policyd" in line]) == (0, [])
 
