@@ -15,11 +15,16 @@ from policyd.cli.client import AdminClient
 from policyd.cli.output import ADMIN, AdminOption, JsonOption, print_json, printable, reported
 from policyd.cli.users import DOVEADM, day_text, read_mailboxes
 from policyd.conf import units
+from policyd.errors import ToolError
 from policyd.policy.idle import Judgement, Mailbox, Seen, judge
 from policyd.tool import run
 
 _AT_ONCE = 1_000
 _MOST_DAYS = 365
+_STRANGERS = (
+    "policyd saw logins, but of none of these: are they the names by which people log in? (auth_username_format,"
+    " iterate_query, accounts.default_domain)"
+)
 _WILDCARDS = frozenset("*?")
 
 
@@ -76,6 +81,8 @@ def mailboxes(  # noqa: PLR0917  # the options of a command
     days = _days(idle)
     with reported():
         report = _report(read_mailboxes(users), AdminClient(admin), days)
+        if users == DOVEADM and report.watched and not any(one.last_login for one in report.judged):
+            raise ToolError("doveadm user '*'", _STRANGERS)
         if json:
             print_json({"days": days, "watched": report.watched, "mailboxes": [_row(one) for one in report.judged]})
             return
@@ -109,8 +116,9 @@ def _report(found: list[Mailbox], client: AdminClient, days: int) -> Report:
 
 
 def _row(one: Judgement) -> dict[str, str | int | bool | None]:
-    last = day_text(one.last_login) if one.last_login is not None else None
-    return {**one._asdict(), "since": day_text(one.since), "last_login": last}
+    days = {"since": one.since, "last_login": one.last_login, "pop3": one.seen.pop3, "imap": one.seen.imap}
+    shown = {name: day_text(day) if day is not None else None for name, day in days.items()}
+    return {"mailbox": one.mailbox, "idle": one.idle, "days": one.days, **shown}
 
 
 def _summary(report: Report) -> str:

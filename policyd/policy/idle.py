@@ -26,9 +26,10 @@ class Mailbox(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What policyd knows of a mailbox: the day of its last login, and that on which it first heard of it."""
+    """What policyd knows of a mailbox: the days of its last logins, and that on which it first heard of it."""
 
-    last_login: int | None
+    pop3: int | None
+    imap: int | None
     listed: int
 
 
@@ -43,6 +44,7 @@ class Judgement(NamedTuple):
     days: int
     since: int
     last_login: int | None
+    seen: Seen
 
 
 def judge(mailbox: Mailbox, seen: Seen, watched: Sequence[int], today: int, days: int) -> Judgement:
@@ -50,7 +52,7 @@ def judge(mailbox: Mailbox, seen: Seen, watched: Sequence[int], today: int, days
 
     ``watched`` are the days on which policyd saw a login of anybody, in order.
     """
-    last_login = _newest(mailbox.last_login, seen.last_login)
+    last_login = _newest(mailbox.last_login, seen.pop3, seen.imap)
     since = _newest(last_login, mailbox.created)
     if since is None:
         since = seen.listed
@@ -58,7 +60,7 @@ def judge(mailbox: Mailbox, seen: Seen, watched: Sequence[int], today: int, days
         passed = max(0, today - since - 1)
     else:
         passed = max(0, bisect_left(watched, today) - bisect_right(watched, since))
-    return Judgement(mailbox.name, passed >= days, passed, since, last_login)
+    return Judgement(mailbox.name, passed >= days, passed, since, last_login, seen)
 
 
 def _newest(*moments: int | None) -> int | None:

@@ -107,11 +107,11 @@ class LastLogins:
     async def _seen(self, mailbox: str, today: int) -> Seen:
         last = [keys.login(mailbox, protocol) for protocol in FETCHING]
         listed = keys.login(mailbox, _LISTED)
-        at = [int(value) for value in await self._store.command("MGET", *last) if value is not None]
+        pop3, imap = (int(at) // DAY if at else None for at in await self._store.command("MGET", *last))
         first = await self._store.command("GETEX", listed, "PX", KEPT * DAY)
         if first is None:
             await self._store.command("SET", listed, today, "PX", KEPT * DAY)
-        return Seen(max(at) // DAY if at else None, int(first) if first is not None else today)
+        return Seen(pop3, imap, int(first) if first is not None else today)
 
 
 def _parts(whole: Sequence[_T]) -> Iterator[list[_T]]:

@@ -100,9 +100,11 @@ def test_forty_watched_days_without_a_login_are_idle(site: MailSite, users: User
 
     found = site.rows(listed)
 
-    assert found["Bob@Example.ORG"] == {"idle": True, "days": 40, "since": first, "last_login": first}
-    assert found[ALICE] == {"idle": False, "days": 0, "since": site.day(), "last_login": site.day()}
-    assert found[EVE] == {"idle": True, "days": 41, "since": site.day(141), "last_login": None}
+    bob = {"idle": True, "days": 40, "since": first, "last_login": first, "pop3": first, "imap": None}
+    today = site.day()
+    alice = {"idle": False, "days": 0, "since": today, "last_login": today, "pop3": None, "imap": today}
+    eve = {"idle": True, "days": 41, "since": site.day(141), "last_login": None, "pop3": None, "imap": None}
+    assert found == {"Bob@Example.ORG": bob, ALICE: alice, EVE: eve}
     said = site.idle("--users", str(listed)).splitlines()
     assert said[0].split() == ["mailbox", "last", "login", "known", "for"]
     assert said[1].split() == [EVE, "never", "41", "days"]
@@ -165,6 +167,26 @@ def test_more_mailboxes_than_one_question_may_have(site: MailSite, users: Users)
 
     assert len(found) == 1001
     assert all(row["idle"] for row in found.values())
+
+
+def test_a_list_of_strangers_is_a_mistake(site: MailSite, tmp_path: Path) -> None:
+    """When Dovecot lists nobody whom policyd saw log in, the names differ, and all would seem idle."""
+    site.log_in(BOB)
+    site.advance(DAY)
+    site.log_in(BOB)
+    doveadm = tmp_path / "doveadm"
+    doveadm.write_text('#!/bin/sh\n[ "$*" = "user *" ] && printf "bob\\nbob@example.com\\n"\n')
+    doveadm.chmod(0o755)
+    path = f"{tmp_path}:/usr/bin:/bin"
+    words = ("mailboxes", "--idle", "40d")
+    until(lambda: site.run(*words, PATH=path)[0], "the logins are written")
+
+    status, said, errors = site.run(*words, PATH=path)
+
+    assert (status, said) == (1, "")
+    assert errors.startswith("policyd: doveadm user '*': policyd saw logins, but of none of these")
+    doveadm.write_text("#!/bin/sh\nprintf 'bob@example.org\\n'\n")
+    assert site.run(*words, PATH=path)[0] == 0
 
 
 def test_mistakes_of_the_file_are_named(site: MailSite, users: Users) -> None:

@@ -35,15 +35,18 @@ def writes(store: NotedStore) -> int:
     return sum(words[0] == "SET" for words in store.asked)
 
 
-def test_the_newest_login_of_both_protocols_counts(redis_server: RedisServer) -> None:
-    """A mailbox has a last login by each protocol; other logins than to fetch mail are none."""
+def test_the_last_login_by_each_protocol_is_kept(redis_server: RedisServer) -> None:
+    """POP3 and IMAP stand side by side; other logins than to fetch mail are none."""
 
     async def scenario(last: LastLogins, _: NotedStore) -> None:
         last.logged_in(BOB, "pop3", NOON - 3 * DAY)
         last.logged_in(BOB, "imap", NOON - 2 * DAY)
         last.logged_in(BOB, "smtp", NOON)
         await last.flush()
-        assert await last.seen([BOB, "eve@example.org"], TODAY) == [Seen(TODAY - 2, TODAY), Seen(None, TODAY)]
+        assert await last.seen([BOB, "eve@example.org"], TODAY) == [
+            Seen(TODAY - 3, TODAY - 2, TODAY),
+            Seen(None, None, TODAY),
+        ]
         assert await last.watched() == [TODAY - 3, TODAY - 2]
 
     run(redis_server, scenario)
@@ -81,10 +84,10 @@ def test_a_mailbox_is_listed_since_the_first_list(redis_server: RedisServer) -> 
     """The day on which a mailbox was first asked about stays, with or without logins."""
 
     async def scenario(last: LastLogins, _: NotedStore) -> None:
-        assert await last.seen([BOB], TODAY) == [Seen(None, TODAY)]
+        assert await last.seen([BOB], TODAY) == [Seen(None, None, TODAY)]
         last.logged_in(BOB, "pop3", NOON + DAY)
         await last.flush()
-        assert await last.seen([BOB], TODAY + 5) == [Seen(TODAY + 1, TODAY)]
+        assert await last.seen([BOB], TODAY + 5) == [Seen(TODAY + 1, None, TODAY)]
 
     run(redis_server, scenario)
 
@@ -115,7 +118,7 @@ def test_what_redis_does_not_take_is_written_later(redis_server: RedisServer) ->
         await last.flush()
         await store.command("CONFIG", "SET", "maxmemory", "0")
         await last.flush()
-        assert await last.seen([BOB], TODAY) == [Seen(TODAY, TODAY)]
+        assert await last.seen([BOB], TODAY) == [Seen(TODAY, None, TODAY)]
         assert await last.watched() == [TODAY]
 
     run(redis_server, scenario)
@@ -150,6 +153,6 @@ def test_a_login_while_one_is_written_is_not_lost(redis_server: RedisServer) -> 
         last.logged_in(BOB, "pop3", NOON + DAY)
         await writing
         await last.flush()
-        assert await last.seen([BOB], TODAY) == [Seen(TODAY + 1, TODAY)]
+        assert await last.seen([BOB], TODAY) == [Seen(TODAY + 1, None, TODAY)]
 
     run(redis_server, scenario)
