@@ -1,15 +1,20 @@
 """Mailing lists through a real Postfix: who is recognised, how sure that is, and that people keep their share."""
 
-import pytest
+from pathlib import Path
 
-from tests.support.daemon import LocalDaemon, Serve, rate
+import pytest
+import yaml
+
+from tests.support.daemon import HOUR, LocalDaemon, Serve, rate
 from tests.support.postfix import Postfix
 from tests.support.postfix_files import FOREIGN
 from tests.support.smtp import Login, Session, send
 
+SHIPPED = yaml.safe_load((Path(__file__).parents[2] / "config" / "policyd.yaml").read_text("utf-8"))
 LIMIT, EACH = "domain-hourly", "each-list"
 LIMITS = {LIMIT: rate(400), EACH: rate(3, per="list", traffic=["list"])}
 ACCEPTED = {"accepted": True}
+_OF_MAIL = {LIMIT, "user-hourly", "list-share"}
 
 
 def logged(daemon: LocalDaemon, capfd: pytest.CaptureFixture[str]) -> set[str]:
@@ -72,3 +77,34 @@ def test_software_that_logs_in_is_known_by_its_constant_sender(
         f"account={domain} sure=verified traffic=list list=news@{domain}",
         f"account={other} sure=verified traffic=user list=",
     }
+
+
+def test_people_keep_the_share_that_a_lists_retries_cannot_take(postfix: Postfix, serve: Serve, domain: str) -> None:
+    """Of the shipped 400 an hour a list gets 360, however often it tries; the other 40 are the users' own."""
+    limits = {name: SHIPPED["limits"][name] for name in SHIPPED["plans"]["shared"]["apply"] if name in _OF_MAIL}
+    daemon = serve([domain], limits, lists={"contexts": ["mailman"]})
+    left = [f"m{number}@remote.test" for number in range(450)]
+
+    def people(number: int) -> list[int]:
+        recipients = [f"x{one}@remote.test" for one in range(number)]
+        return send(postfix.port("submission"), f"a@{domain}", recipients, Login(f"a@{domain}")).codes
+
+    def tries() -> None:
+        """Send to the members that have no copy yet, as list software does."""
+        nonlocal left
+        codes = send(postfix.port("lists"), f"news-bounces@{domain}", left).codes
+        assert set(codes) <= {250, 450}
+        left = [member for member, code in zip(left, codes, strict=True) if code == 450]
+
+    tries()
+    assert len(left) == 90
+    for _ in range(4):
+        assert people(10) == [250] * 10
+        tries()
+        assert len(left) == 90
+    assert people(1) == [550]
+    assert (daemon.used(domain, LIMIT), daemon.used(domain, "list-share")) == (400, 360)
+    daemon.advance(HOUR + HOUR // 60)
+    tries()
+    assert left == []
+    assert people(1) == [250]
