@@ -21,12 +21,14 @@ LIST, ANY = "{list}", "*"
 class SenderPattern:
     """One pattern, as it is matched from its side without a ``*``: ``mirrored`` is from right to left.
 
-    ``before`` stands before the name of the list, ``pieces`` follow it with a ``*`` between them.
+    ``before`` stands before the name of the list; ``pieces`` follow it, each with a ``*`` after it, and
+    ``end`` ends the text.
     """
 
     text: str
     before: str
     pieces: tuple[str, ...]
+    end: str
     mirrored: bool = False
     domain: str = ""
 
@@ -38,17 +40,16 @@ class SenderPattern:
         if self.domain and sender.domain != self.domain:
             return ""
         local = sender.local[::-1] if self.mirrored else sender.local
-        *inner, end = self.pieces
-        start, stop = len(self.before), len(local) - len(end)
-        if stop <= start or not (local.startswith(self.before) and local.endswith(end)):
+        if not (local.startswith(self.before) and local.endswith(self.end)):
             return ""
-        found, place = stop, start + 1
-        for number, piece in enumerate(inner):
+        start, stop = len(self.before), len(local) - len(self.end)
+        after, place = stop, start + 1
+        for piece in self.pieces:
             at = local.find(piece, place, stop)
             if at < 0:
                 return ""
-            found, place = (at, at + len(piece)) if number == 0 else (found, at + len(piece))
-        name = local[start:found]
+            after, place = min(after, at), at + len(piece)
+        name = local[start:after]
         if "+" in name or "=" in name:
             return ""
         return name[::-1] if self.mirrored else name
@@ -71,9 +72,9 @@ def sender_pattern(text: str) -> SenderPattern:
     mirrored = ANY in before
     if mirrored:
         before, after = after[::-1], before[::-1]
-    pieces = tuple(after.split(ANY))
-    if not all(pieces[:-1]):
+    *pieces, end = after.split(ANY)
+    if not all(pieces):
         raise PatternError("has two wildcards side by side", f'put text between them: "{LIST}-bounces+*"')
-    if not domain and not before and pieces == ("",):
+    if not (domain or before or pieces or end):
         raise PatternError("takes every sender for a list's", f'add what its senders share: "{LIST}-bounces"')
-    return SenderPattern(text, before, pieces, mirrored, domain)
+    return SenderPattern(text, before, tuple(pieces), end, mirrored, domain)

@@ -140,6 +140,6 @@ def test_no_sender_is_looked_at_twice(pattern: str, part: str, times: int) -> No
         return
     local = Counted(part * times)
     local.seen = 0
-    straight = SenderPattern(made.text, made.before, made.pieces)
+    straight = SenderPattern(made.text, made.before, made.pieces, made.end)
     straight.list_name(Address(local, "example.org"))
     assert local.seen <= len(local)

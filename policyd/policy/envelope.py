@@ -4,12 +4,14 @@ All senders of one list lead to one name, its posting address, however many memb
 recognised here is only a claim until the sender is known by other means (policyd/policy/traffic.py).
 """
 
+import re
+
 from policyd.address import Address, normalise
 from policyd.conf.schema import Lists
 from policyd.pattern import SenderPattern, sender_pattern
 
 FAN_OUT = (
-    "bounce+*=={list}==w", "bounce+*=={list}==r", "bounce+*=={list}",  # Sympa with VERP; ==w and ==r are notices
+    "bounce+*==a==*=={list}==w", "bounce+*==a==*=={list}==r", "bounce+*==a==*=={list}",  # Sympa with VERP
     "{list}-bounces+*", "{list}-bounces", "{list}-confirm+*",  # Mailman 2 and 3: VERP and probes, plain, cookies
     "{list}-digest-return-*-*=*", "{list}-return-*-*=*", "{list}-return-*-", "{list}-return-",  # ezmlm
     "{list}-owner",  # Sympa without VERP; Mailman to the owners
@@ -24,8 +26,8 @@ NOTICES = (
 """What it has in the answers that it gives to single people. People have such names, too."""
 
 
-def _patterns(texts: tuple[str, ...]) -> tuple[SenderPattern, ...]:
-    return tuple(sender_pattern(text) for text in texts)
+_MARKS = re.compile(r"bounce|-confirm\+|-return-|owner")
+"""What every sender has that a form of FAN_OUT fits: most senders have none of it."""
 
 
 class Envelopes:
@@ -37,16 +39,27 @@ class Envelopes:
 
     def named(self, sender: str) -> Address | None:
         """Return the posting address of the list whose sender the administrator has named."""
-        address = normalise(sender, "")
-        return self._known.get(str(address)) or _first(self._named, address)
+        return self._of_administrator(normalise(sender, ""))
 
     def posting(self, sender: str) -> Address | None:
         """Return the posting address of the list that a sender is of; None where it is no list's."""
-        return self.named(sender) or _first(self._fan_out, normalise(sender, ""))
+        address = normalise(sender, "")
+        return self._of_administrator(address) or self._built_in(address)
 
     def of_software(self, sender: str) -> Address | None:
         """Return the posting address of the list for which list software, known as such, has sent."""
-        return self.posting(sender) or _first(self._notices, normalise(sender, ""))
+        address = normalise(sender, "")
+        return self._of_administrator(address) or self._built_in(address) or _first(self._notices, address)
+
+    def _of_administrator(self, sender: Address) -> Address | None:
+        return self._known.get(str(sender)) or _first(self._named, sender)
+
+    def _built_in(self, sender: Address) -> Address | None:
+        return _first(self._fan_out, sender) if _MARKS.search(sender.local) else None
+
+
+def _patterns(texts: tuple[str, ...]) -> tuple[SenderPattern, ...]:
+    return tuple(sender_pattern(text) for text in texts)
 
 
 def _first(patterns: tuple[SenderPattern, ...], sender: Address) -> Address | None:

@@ -43,6 +43,8 @@ def test_all_members_copies_are_one_list(
     ]
     postfix.log.wait_queued(domain, 4)
     assert (daemon.used(domain, LIMIT), daemon.used(f"news@{domain}", EACH)) == (4, 3)
+    gauges = daemon.ask("/v1/status", subject=f"alice@{domain}")["gauges"]
+    assert EACH not in {gauge["limit"] for gauge in gauges}, "a person has no counter of a list"
     assert logged(daemon, capfd) == {
         f"account={domain} sure=verified traffic=list list={name}@{domain}" for name in ("news", "other")
     }

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from policyd.conf.schema import KnownList, Lists
 from policyd.pattern import sender_pattern
-from policyd.policy.envelope import FAN_OUT, NOTICES, Envelopes
+from policyd.policy.envelope import _MARKS, FAN_OUT, NOTICES, Envelopes
 
 BUILT_IN = Envelopes(Lists())
 
@@ -29,6 +29,7 @@ FROM_SOFTWARE = {
     "Sympa with VERP": ("bounce+bob==a==remote.test==news@example.org", "news"),
     "Sympa's welcome with VERP": ("bounce+bob==a==remote.test==news==w@example.org", "news"),
     "Sympa's reminder with VERP": ("bounce+bob==a==remote.test==red-news==r@example.org", "red-news"),
+    "Sympa with VERP, a list like its own marks": ("bounce+bob==a==remote.test==w@example.org", "w"),
     "ezmlm": ("news-return-123-bob=remote.test@example.org", "news"),
     "ezmlm, a member with a dash": ("news-return-123-bob-b=remote-x.test@example.org", "news"),
     "ezmlm, before VERP": ("news-return-123-@example.org", "news"),
@@ -108,6 +109,12 @@ def test_whoever_the_members_are_a_list_is_one_list(name: str, told: list[tuple[
     """No member's address gives the list another name."""
     found = {str(BUILT_IN.posting(VERP[program].format(name, *member))) for member in told}
     assert found == {f"{name}@example.org"}
+
+
+@pytest.mark.parametrize("form", FAN_OUT)
+def test_every_form_has_one_of_the_marks(form: str) -> None:
+    """Senders without a mark are not compared with the forms."""
+    assert _MARKS.search(form)
 
 
 @given(st.binary(max_size=40).map(lambda raw: raw.decode("utf-8", "surrogateescape")))
