@@ -6,7 +6,7 @@ import pytest
 
 from policyd.conf.load import load
 from policyd.conf.schema import Config, Endpoint
-from policyd.model import Action, Mode, Per, TrafficKind
+from policyd.model import Action, Counts, MailProtocol, Mode, Per, TrafficKind
 
 CONFIG = Path(__file__).parents[2] / "config"
 
@@ -29,7 +29,16 @@ def test_the_plans_have_the_published_limits(plan: str, domain: int, user: int, 
         "domain-hourly": (domain, 3_600_000, Per.DOMAIN),
         "user-hourly": (user, 3_600_000, Per.USER),
         "list-share": (lists, 3_600_000, Per.DOMAIN),
+        "pop-checks": (60, 3_600_000, Per.MAILBOX),
     }
+
+
+def test_pop_checks_are_those_of_the_terms(shipped: Config) -> None:
+    """T2: POP3 only, it looks like a wrong password, and unlocks by itself within the hour."""
+    checks = shipped.limits["pop-checks"]
+
+    assert (checks.counts, checks.protocols) == (Counts.LOGINS, frozenset({MailProtocol.POP3}))
+    assert (checks.lock, checks.tell, checks.traffic) == (3_600_000, False, frozenset({TrafficKind.LOGIN}))
 
 
 def test_lists_and_relayed_mail_are_never_rejected(shipped: Config) -> None:

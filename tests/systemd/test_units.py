@@ -99,15 +99,19 @@ def test_exposure(copied: Path, name: str) -> None:
     assert float(exposure[1]) <= WORST_EXPOSURE
 
 
-def test_sockets_are_those_of_the_shipped_configuration() -> None:
-    """Each socket unit has the address that config/policyd.yaml listens on, so that each is matched."""
-    listen = load(ROOT / "config" / "policyd.yaml").listen
+def test_sockets_are_those_of_the_shipped_configuration(tmp_path: Path) -> None:
+    """Each socket unit has the address that config/policyd.yaml listens on, or offers to, so that each is matched."""
+    shipped = (ROOT / "config" / "policyd.yaml").read_text()
+    assert "  # dovecot" in shipped
+    (tmp_path / "policyd.yaml").write_text(shipped.replace("  # dovecot", "  dovecot"))
+    listen = load(tmp_path / "policyd.yaml").listen
     sockets = {unit.stem: parsed(unit.name)["Socket"]["ListenStream"] for unit in UNITS.glob("policyd-*[!@].socket")}
 
     assert sockets == {
         "policyd-postfix": listen.postfix[0].path,
         "policyd-metrics": str(listen.metrics),
         "policyd-admin": (listen.admin or Endpoint()).path,
+        "policyd-dovecot": str(listen.dovecot),
     }
 
 
