@@ -6,12 +6,13 @@ from policyd.conf.schema import Config, RateLimit, Terms
 from policyd.model import NEVER_FITS, UNLISTED, Charge, Mode, Per, Usage
 from policyd.policy.decide import moment
 from policyd.policy.limits import counter_type
+from policyd.policy.logins import is_client_account
 from policyd.policy.subject import find_subject
 from policyd.store.base import Call, Op
 from policyd.store.index import Entry, Index
 from policyd.store.redis import RedisStore
 
-_ADDRESSES = frozenset({Per.USER, Per.SENDER, Per.LIST})
+_ADDRESSES = frozenset({Per.USER, Per.SENDER, Per.LIST, Per.MAILBOX})
 """What is counted for an address; one that has mailed nothing as a list is taken for a person."""
 
 _WEEK = 7 * 86_400_000
@@ -65,21 +66,23 @@ class Status:
         return [replace(gauge, would_refuse=when[gauge.account, gauge.limit, gauge.subject]) for gauge in gauges]
 
     async def of(self, config: Config, subject: str) -> list[Gauge]:
-        """Return the gauges of a domain, of a login or list with those of its domain, or of ``(unlisted)``.
+        """Return the gauges of a domain, of a login or list with those of its domain, of a client or of ``(unlisted)``.
 
         Raises UnknownSubjectError when it belongs to no account, StoreError.
         """
         account, name = find_subject(config, subject)
-        limits = _terms(config, account).rates
-        entries = [Entry(account, limit.name, account) for limit in limits if limit.per is Per.DOMAIN]
+        entries = counters_of(config, account, "")
         if name:
-            own = [Entry(account, limit.name, name) for limit in limits if limit.per in _ADDRESSES]
-            gauges = await self._gauges(config, own + entries)
-            per_list = {limit.name for limit in limits if limit.per is Per.LIST}
-            return [gauge for gauge in gauges if gauge.used or gauge.limit not in per_list]
+            return await self.own(config, account, name) + await self._gauges(config, entries)
         seen = await self._index.fullest()
         entries += [entry for entry in seen if entry.account == account and entry not in entries]
         return await self._gauges(config, entries)
+
+    async def own(self, config: Config, account: str, name: str) -> list[Gauge]:
+        """Return the gauges of an account as a whole, or only those of an address within it. Raises StoreError."""
+        gauges = await self._gauges(config, counters_of(config, account, name))
+        per_list = {limit.name for limit in _terms(config, account).rates if limit.per is Per.LIST}
+        return [gauge for gauge in gauges if gauge.used or gauge.limit not in per_list]
 
     async def _gauges(self, config: Config, entries: list[Entry]) -> list[Gauge]:
         gauges = []
@@ -88,13 +91,23 @@ class Status:
             limit = next((one for one in terms.rates if one.name == entry.limit), None)
             if limit is None or limit.max is None:
                 continue
-            charge = Charge(counter_type(limit), limit.name, entry.subject, 1, limit.max, limit.window)
+            charge = Charge(counter_type(limit), limit.name, entry.subject, 1, limit.max, limit.window, lock=limit.lock)
             outcome = await self._store.ask(Call(Op.PEEK, entry.account, None, (charge,)))
-            gauges.append(_gauge(config, terms, limit, entry, outcome.usages[0]))
+            gauges.append(gauge(config, terms, limit, entry, outcome.usages[0]))
         return gauges
 
 
-def _gauge(config: Config, terms: Terms, limit: RateLimit, entry: Entry, usage: Usage) -> Gauge:
+def counters_of(config: Config, account: str, name: str) -> list[Entry]:
+    """Return the counters of an account as a whole, or those of an address within it."""
+    limits = _terms(config, account).rates
+    if not name:
+        return [Entry(account, limit.name, account) for limit in limits if limit.per is Per.DOMAIN]
+    per = {Per.CLIENT} if is_client_account(account) else _ADDRESSES
+    return [Entry(account, limit.name, name) for limit in limits if limit.per in per]
+
+
+def gauge(config: Config, terms: Terms, limit: RateLimit, entry: Entry, usage: Usage) -> Gauge:
+    """Return what one counter held when the store looked at it."""
     mode = Mode.OBSERVE if Mode.OBSERVE in {config.mode, limit.mode} else Mode.ENFORCE
     resumes = "never" if usage.fits_at == NEVER_FITS else moment(usage.fits_at) if usage.fits_at else ""
     return Gauge(
@@ -104,6 +117,8 @@ def _gauge(config: Config, terms: Terms, limit: RateLimit, entry: Entry, usage: 
 
 
 def _terms(config: Config, account: str) -> Terms:
+    if is_client_account(account):
+        return config.failed_logins
     return config.relayed if account == UNLISTED else config.terms(account)
 
 

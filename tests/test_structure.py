@@ -16,7 +16,7 @@ ROOMS = [
     {"conf"},
     {"policy"},
     {"store"},
-    {"settlement", "status", "show", "owner"},
+    {"settlement", "status", "explain", "show", "owner"},
     {"service", "logins"},
     {"metrics", "log"},
     {"verdicts", "recorder", "login_recorder"},

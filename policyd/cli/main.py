@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from policyd import __version__
-from policyd.cli import config, daemon, events, mailboxes, query, status
+from policyd.cli import config, daemon, events, explain, key, mailboxes, query, reset, status
 
 app = typer.Typer(
     name="policyd",
@@ -19,6 +19,9 @@ app.command()(daemon.reload)
 app.command()(query.query)
 app.command()(status.status)
 app.command()(events.events)
+app.command()(explain.explain)
+app.command()(reset.reset)
+app.command("init-key")(key.init_key)
 app.command()(mailboxes.mailboxes)
 app.add_typer(config.app, name="config")
 

@@ -16,7 +16,9 @@ _WARM, _FULL = 0.8, 1.0
 
 
 def status(
-    subject: Annotated[str, typer.Argument(help='A domain, a login or "(unlisted)". Without it: the fullest.')] = "",
+    subject: Annotated[
+        str, typer.Argument(help='A domain, a login, a client or "(unlisted)". Without it: the fullest.')
+    ] = "",
     would_refuse: Annotated[
         bool, typer.Option("--would-refuse", help="Who would have been refused in the last week but for mode observe.")
     ] = False,
@@ -53,12 +55,13 @@ def status(
     if not gauges:
         console.print("nothing would have been refused" if would_refuse else "nothing is used of any limit")
         return
-    console.print(_table(gauges, would_refuse=would_refuse))
+    console.print(usage_table(gauges, would_refuse=would_refuse))
     if answer["mode"] == "observe":
         print("mode: observe - nothing is refused; write mode: enforce in policyd.yaml")
 
 
-def _table(gauges: list[dict[str, Any]], *, would_refuse: bool) -> Table:
+def usage_table(gauges: list[dict[str, Any]], *, would_refuse: bool = False) -> Table:
+    """Return gauges as rows of a table."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("subject", overflow="fold")
     table.add_column("limit", overflow="fold")

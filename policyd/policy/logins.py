@@ -32,6 +32,7 @@ from policyd.policy.traffic import Attribution, within
 KNOWN = "(known)"
 """The counter that says that a client logged in lately; no limit can have this name."""
 
+_CLIENT = "client:"
 _KNOWN_FOR = 30 * 86_400_000
 _IPV6_CUSTOMER = 64
 """Whoever has an IPv6 address has its whole /64, and could come from another one each time."""
@@ -52,7 +53,12 @@ def client_of(remote: str) -> str:
 
 def client_account(client: str) -> str:
     """Return the account that a client's failed logins are counted for: its own."""
-    return f"client:{client}"
+    return f"{_CLIENT}{client}"
+
+
+def is_client_account(account: str) -> bool:
+    """Return whether an account is that of a client, who belongs to nobody."""
+    return account.startswith(_CLIENT)
 
 
 class LoginPlanner:

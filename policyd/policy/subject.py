@@ -1,4 +1,4 @@
-"""What an admin names: a domain, a login, and whose account that is."""
+"""What an admin names: a domain, a login, a client's address, and whose account that is."""
 
 from typing import NamedTuple
 
@@ -6,6 +6,7 @@ from policyd.address import normalise, normalise_domain
 from policyd.conf.schema import Config
 from policyd.errors import PolicydError
 from policyd.model import UNLISTED
+from policyd.policy.logins import client_account, client_of
 
 
 class UnknownSubjectError(PolicydError):
@@ -21,6 +22,9 @@ class Subject(NamedTuple):
 
 def find_subject(config: Config, named: str) -> Subject:
     """Return whom a name means, in any spelling. Raises UnknownSubjectError."""
+    client = client_of(named.removeprefix("client:"))
+    if client:
+        return Subject(client_account(client), client)
     accounts = config.accounts
     if named == UNLISTED or named.startswith("user:"):
         return Subject(named, "")

@@ -35,7 +35,7 @@ def test_the_plans_have_the_published_limits(plan: str, domain: int, user: int, 
 
 def test_pop_checks_are_those_of_the_terms(shipped: Config) -> None:
     """T2: POP3 only, it looks like a wrong password, and unlocks by itself within the hour."""
-    checks = shipped.limits["pop-checks"]
+    (checks,) = [limit for limit in shipped.plans["shared"].rates if limit.name == "pop-checks"]
 
     assert (checks.counts, checks.protocols) == (Counts.LOGINS, frozenset({MailProtocol.POP3}))
     assert (checks.lock, checks.tell, checks.traffic) == (3_600_000, False, frozenset({TrafficKind.LOGIN}))

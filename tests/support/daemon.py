@@ -42,15 +42,19 @@ _SETTINGS: Yaml = {
 def settings(policy: Path, store_url: str, domains: list[str], limits: Yaml) -> Yaml:
     """Return a configuration to be changed and written: the domains have the plan shared, with all limits.
 
-    Limits of relayed traffic only need no plan, and are in none.
+    Limits of relayed traffic and of failed logins need no plan, and are in none.
     """
     made = deepcopy(_SETTINGS)
     made["listen"]["postfix"] = [f"unix:{policy}"]
     made["store"]["url"] = store_url
     made["accounts"]["domains"] = dict.fromkeys(domains, "shared")
     made["limits"] = limits
-    made["plans"]["shared"]["apply"] = [name for name in limits if limits[name].get("traffic") != ["relayed"]]
+    made["plans"]["shared"]["apply"] = [name for name in limits if not _needs_no_plan(limits[name])]
     return made
+
+
+def _needs_no_plan(limit: Yaml) -> bool:
+    return limit.get("traffic") == ["relayed"] or limit.get("counts") == "failed-logins"
 
 
 def rate(most: int | str, **fields: object) -> Yaml:

@@ -1,0 +1,67 @@
+"""Why a login is refused, and how a counter is emptied."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from policyd.admin.asked import Parts, subject, text, who_asks
+from policyd.conf.issues import did_you_mean
+from policyd.errors import RequestError
+from policyd.event import Event, EventKind
+from policyd.explain import explain_login
+from policyd.model import LoginCommand, LoginRequest
+from policyd.server.admin import AdminRequest, Route
+from policyd.status import Gauge
+from policyd.store.reset import forget
+
+_log = logging.getLogger("policyd.admin")
+
+
+class LoginRoutes:
+    """The handlers."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def routes(self) -> list[Route]:
+        """Return what can be asked."""
+        return [
+            Route("GET", "/v1/explain/login", self.explain),
+            Route("POST", "/v1/reset", self.reset),
+        ]
+
+    async def explain(self, request: AdminRequest) -> dict[str, Any]:
+        """Return what a ``login`` by a ``protocol`` from a ``client`` would hear; charges nothing."""
+        query = request.query
+        if not query.get("login"):
+            raise RequestError(HTTPStatus.BAD_REQUEST, "login is missing")
+        login = LoginRequest(
+            LoginCommand.ALLOW, query["login"], query.get("protocol", ""), query.get("client", ""), session_id=""
+        )
+        explained = await explain_login(self._parts.config.now, self._parts.store, login, self._parts.clock.now())
+        return explained.as_json()
+
+    async def reset(self, request: AdminRequest) -> dict[str, Any]:
+        """Empty the counters of a ``subject``, or that of one ``limit``, and open its locks; returns what they held."""
+        parts, named, limit = self._parts, text(request, "subject"), text(request, "limit")
+        meant, who = subject(parts, named), await who_asks(request)
+        gauges = await parts.status.own(parts.config.now, meant.account, meant.address)
+        chosen = [gauge for gauge in gauges if limit in {"", gauge.limit}]
+        if not chosen:
+            cure = did_you_mean(limit, [gauge.limit for gauge in gauges])
+            what = f"no limit {limit}" if limit else "no limit"
+            raise RequestError(HTTPStatus.NOT_FOUND, f"{what} counts for {named} by itself ({cure})")
+        for gauge in chosen:
+            await forget(parts.store, gauge.account, gauge.limit, gauge.subject)
+            await parts.trail.write(_event(parts, gauge, who, text(request, "reason")))
+            _log.info("%s resets %s of %s, %d of %d used", who, gauge.limit, gauge.subject, gauge.used, gauge.max)
+        return {"reset": [_held(gauge) for gauge in chosen]}
+
+
+def _event(parts: Parts, gauge: Gauge, who: str, reason: str) -> Event:
+    why = f"{gauge.used} of {gauge.max} used{f': {reason}' if reason else ''}"
+    return Event(parts.clock.now(), EventKind.RESET, gauge.account, gauge.subject, who, why, gauge.limit)
+
+
+def _held(gauge: Gauge) -> dict[str, str | int]:
+    return {"subject": gauge.subject, "limit": gauge.limit, "used": gauge.used, "max": gauge.max}

@@ -1,0 +1,74 @@
+"""What a login would hear now, and from which limits: asked of the store without a change."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from policyd.conf.schema import Config
+from policyd.model import Action, Charge, LoginRequest, Outcome, Verdict
+from policyd.policy.decide import ACCEPT, decide
+from policyd.policy.logins import LoginPlanner, client_of, is_known, known_charge
+from policyd.policy.plan import ChargePlan
+from policyd.status import Gauge, gauge
+from policyd.store.base import Call, Op
+from policyd.store.index import Entry
+from policyd.store.redis import RedisStore
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedLogin:
+    """The verdict on a login, and the counters that look at it, those of its client's failures first.
+
+    ``known`` says that somebody logged in from the client lately, so that its failures refuse nobody.
+    """
+
+    mailbox: str
+    account: str
+    plan: str
+    action: str
+    why: str
+    known: bool
+    gauges: tuple[Gauge, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as json.dumps takes it."""
+        return asdict(self)
+
+
+async def explain_login(config: Config, store: RedisStore, request: LoginRequest, now: int) -> ExplainedLogin:
+    """Return what a login with the right password would hear at ``now``. Raises StoreError."""
+    planner = LoginPlanner(config)
+    plan, failed = planner.plan(request, now), planner.plan_failed(request, now)
+    mark = known_charge(client_of(request.remote))
+    held = await _held(store, failed, mark) if failed.charges else None
+    known = held is not None and is_known(held)
+    verdict, gauges = ACCEPT, list[Gauge]()
+    if held is not None:
+        failures = held._replace(usages=held.usages[:-1])
+        verdict = ACCEPT if known else decide(failed, failures)
+        gauges += _gauges(config, failed, failures)
+    if plan.charges:
+        outcome = await _held(store, plan)
+        verdict = verdict if verdict.action is not Action.ACCEPT else decide(plan, outcome)
+        gauges += _gauges(config, plan, outcome)
+    return _explained(plan, verdict, gauges, known=known)
+
+
+async def _held(store: RedisStore, plan: ChargePlan, *more: Charge) -> Outcome:
+    return await store.ask(Call(Op.PEEK, plan.traffic.account, None, (*plan.charges, *more)))
+
+
+def _gauges(config: Config, plan: ChargePlan, outcome: Outcome) -> list[Gauge]:
+    account = plan.traffic.account
+    looked_at = zip(plan.limits, plan.charges, outcome.usages, strict=True)
+    return [
+        gauge(config, plan.terms, limit, Entry(account, limit.name, charge.subject), usage)
+        for limit, charge, usage in looked_at
+    ]
+
+
+def _explained(plan: ChargePlan, verdict: Verdict, gauges: list[Gauge], *, known: bool) -> ExplainedLogin:
+    why = verdict.text or ("exempt" if plan.spared else "" if gauges else "no limit looks at it")
+    traffic = plan.traffic
+    return ExplainedLogin(
+        traffic.user, traffic.account, plan.terms.plan, verdict.action.value, why, known, tuple(gauges)
+    )
