@@ -8,6 +8,7 @@ from policyd.audit.doveconf import Served, read_dovecot
 from policyd.audit.finding import Finding, Severity
 from policyd.errors import ToolError
 from tests.support.dovecot_lab import KEY, Lab
+from tests.support.readme import blocks
 
 pytestmark = pytest.mark.e2e
 
@@ -30,6 +31,14 @@ def only(findings: list[Finding]) -> tuple[Severity, str, str]:
 def test_the_recommended_configuration_has_no_findings(lab: Lab) -> None:
     """What is recommended is right."""
     assert lab.good().audit() == []
+
+
+def test_the_recipe_has_no_findings(lab: Lab) -> None:
+    """The blocks that admins are told to write pass their own audit."""
+    asked = blocks("dovecot.conf policyd").replace("/etc/policyd/dovecot.key", str(lab.key_file))
+    lab.write(asked + blocks("dovecot.conf neighbours")).inside(blocks("dovecot.conf passdb").strip())
+
+    assert lab.audit() == []
 
 
 def test_obeying_all_findings_leads_to_none(lab: Lab) -> None:

@@ -3,94 +3,28 @@
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.support.daemon import HOUR, LocalDaemon, Yaml, settings
-from tests.support.mailstore import PASSWORD, MailStore
-from tests.support.ports import free_port
+from tests.support.daemon import HOUR, Yaml
+from tests.support.loginsite import BOB, IN, REFUSED, LoginSite
 from tests.support.readme import blocks
 from tests.support.redis import RedisServer
 
-IN = "+OK Logged in."
-REFUSED = "-ERR [AUTH] Authentication failed."
 CHECKS: Yaml = {"kind": "rate", "counts": "logins", "protocols": ["pop3"], "max": 60, "window": "1h", "lock": "1h"}
-BOB, ALICE = "bob@example.org", "alice@example.org"
+ALICE = "alice@example.org"
 
-_IMAP = """\
-protocols = pop3 imap
-service imap-login {{
-  inet_listener imap {{
-    port = {port}
-  }}
-  inet_listener imaps {{
-    port = 0
-  }}
-}}
-"""
-
-
-class Site:
-    """A policyd and a Dovecot that asks it."""
-
-    def __init__(self, store_url: str, limits: Yaml, recipe: str = "") -> None:
-        self.port, self.imap_port = free_port(), free_port()
-        made = settings(Path("/nonexistent/policy"), store_url, ["example.org"], limits)
-        self.daemon = LocalDaemon(made)
-        key = self.daemon.base / "dovecot.key"
-        key.write_text("0123456789abcdef")
-        key.chmod(0o640)
-        listen = self.daemon.configuration["listen"]
-        listen["postfix"] = [f"unix:{self.daemon.base}/policy"]
-        listen["postfix_group"] = "root"
-        listen |= {"dovecot": f"127.0.0.1:{self.port}", "dovecot_key_file": str(key)}
-        lines = blocks("dovecot.conf policyd") + recipe
-        for written, here in (("127.0.0.1:10032", f"127.0.0.1:{self.port}"), ("/etc/policyd/dovecot.key", str(key))):
-            assert written in lines
-            lines = lines.replace(written, here)
-        imap = _IMAP.format(port=self.imap_port)
-        self.dovecot = MailStore(lines + blocks("dovecot.conf neighbours") + imap, blocks("dovecot.conf passdb"))
-
-    def start(self) -> None:
-        """Start both."""
-        self.daemon.start()
-        self.dovecot.start()
-
-    def stop(self) -> None:
-        """End both."""
-        self.dovecot.stop()
-        self.daemon.remove()
-
-    def pop3(self, mailbox: str = BOB, times: int = 1) -> list[str]:
-        """Return the answers to so many logins."""
-        return [self.dovecot.pop3(mailbox) for _ in range(times)]
-
-    def imap(self, mailbox: str = BOB, password: str = PASSWORD) -> str:
-        """Log in by IMAP and return the answer."""
-        with socket.create_connection(("127.0.0.1", self.imap_port), 40) as connection:
-            answers = connection.makefile("rb")
-            answers.readline()
-            connection.sendall(f"a LOGIN {mailbox} {password}\r\n".encode())
-            return next(line for line in answers if line.startswith(b"a ")).decode()
-
-    def sasl(self, service: str, mailbox: str = BOB) -> bool:
-        """Return whether a login for a service of Dovecot's auth process succeeds, as Postfix asks for smtp."""
-        words = ("auth", "test", "-x", f"service={service}", "-x", "rip=192.0.2.7", mailbox, PASSWORD)
-        return "auth succeeded" in self.dovecot.doveadm(*words)
-
-
-Start = Callable[..., Site]
+Start = Callable[..., LoginSite]
 
 
 @pytest.fixture
 def start(redis_server: RedisServer) -> Iterator[Start]:
-    """Return what starts a Site with limits of logins."""
+    """Return what starts a LoginSite with limits of logins."""
     with ExitStack() as running:
 
-        def begin(recipe: str = "", **limits: Yaml) -> Site:
-            site = Site(redis_server.url, limits, recipe)
+        def begin(recipe: str = "", **limits: Yaml) -> LoginSite:
+            site = LoginSite(redis_server.url, limits, recipe)
             running.callback(site.stop)
             site.start()
             return site

@@ -10,41 +10,36 @@ from time import monotonic
 
 import pytest
 
-from tests.support.authpolicy import AuthPolicy
+from tests.support.daemon import Yaml
+from tests.support.loginsite import BOB, IN, REFUSED, LoginSite
 from tests.support.mailstore import PASSWORD, MailStore
 from tests.support.programs import require
-from tests.support.readme import blocks
+from tests.support.redis import RedisServer
 from tests.support.wait import until
 
-LOCKED, NEIGHBOUR = "carol@example.org", "bob@example.org"
-REFUSED = "-ERR [AUTH] Authentication failed."
+LOCKED, NEIGHBOUR = "carol@example.org", BOB
+LIMITS: Yaml = {
+    "checks": {"kind": "rate", "counts": "logins", "protocols": ["pop3"], "max": 1, "window": "1h", "lock": "1h"}
+}
 FILTERS = Path("/etc/fail2ban/filter.d")
 SHIPPED = Path(__file__).parents[2] / "config" / "fail2ban" / "dovecot.local"
 
-ASKED = """\
-protocols = pop3
-auth_policy_server_url = {url}
-auth_policy_hash_nonce = x
-auth_policy_check_before_auth = no
-"""
-Start = Callable[[str], MailStore]
+Start = Callable[..., MailStore]
 
 
 @pytest.fixture
-def start() -> Iterator[Start]:
-    """Return what starts a Dovecot that hears of a locked mailbox, with lines inside its passdb block."""
+def start(redis_server: RedisServer) -> Iterator[Start]:
+    """Return what starts a policyd and a Dovecot where one mailbox is locked, by default with the recipe."""
     with ExitStack() as running:
 
-        def start(passdb: str) -> MailStore:
-            policy = AuthPolicy({LOCKED})
-            policy.start()
-            running.callback(policy.stop)
-            store = MailStore(ASKED.format(url=policy.url) + blocks("dovecot.conf neighbours"), passdb)
-            running.callback(store.stop)
-            store.start()
-            return store
+        def begin(passdb: str | None = None) -> MailStore:
+            site = LoginSite(redis_server.url, LIMITS, passdb=passdb)
+            running.callback(site.stop)
+            site.start()
+            assert site.pop3(LOCKED) == [IN]
+            return site.dovecot
 
-        yield start
+        yield begin
 
 
 def seconds(store: MailStore, mailbox: str, password: str = PASSWORD) -> tuple[str, float]:
@@ -65,20 +60,20 @@ def banned(directory: Path, log: str) -> list[str]:
 
 def test_a_neighbour_logs_in_within_a_second(start: Start) -> None:
     """Refusals raise no penalty for the address, and are byte for byte a wrong password."""
-    store = start(blocks("dovecot.conf passdb"))
+    store = start()
     for _ in range(4):
         assert store.pop3(LOCKED) == REFUSED
 
     answer, took = seconds(store, NEIGHBOUR)
 
-    assert answer == "+OK Logged in."
+    assert answer == IN
     assert took < 1
     assert store.pop3(NEIGHBOUR, "wrong") == REFUSED
 
 
 def test_a_guesser_still_waits(start: Start) -> None:
     """Wrong passwords raise the penalty as before: from the second on Dovecot lets the address wait longer."""
-    store = start(blocks("dovecot.conf passdb"))
+    store = start()
     assert store.pop3(NEIGHBOUR, "wrong") == REFUSED
 
     answer, took = seconds(store, LOCKED, "wrong")
@@ -97,7 +92,7 @@ def test_without_the_recipe_a_neighbour_waits(start: Start) -> None:
 @pytest.mark.parametrize("syslog", [False, True])
 def test_fail2ban_bans_for_wrong_passwords_only(start: Start, tmp_path: Path, syslog: bool) -> None:
     """By its own filter fail2ban counts a refusal; with ours only what Dovecot says of a wrong password."""
-    store = start(blocks("dovecot.conf passdb"))
+    store = start()
     store.pop3(LOCKED)
     store.pop3(NEIGHBOUR)
     store.pop3(NEIGHBOUR, "wrong", "127.0.0.3")

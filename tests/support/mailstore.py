@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from secrets import token_hex
 
@@ -13,6 +14,15 @@ from tests.support.wait import until
 PASSWORD = "secret"
 MAIL_USER = 65534
 
+_ANY_USER = """\
+  driver = static
+  args = uid={user} gid={user} home={base}/mail/%u
+"""
+_LISTED_USERS = """\
+  driver = passwd-file
+  args = username_format=%u {base}/users
+  override_fields = uid={user} gid={user} home={base}/mail/%u
+"""
 _CONFIGURATION = """\
 base_dir = {base}/run
 state_dir = {base}/state
@@ -23,15 +33,13 @@ ssl = no
 disable_plaintext_auth = no
 first_valid_uid = {user}
 mail_location = maildir:~/Maildir
-# Any user, in any domain, has a mailbox; its folder is made when the first mail comes.
+# A mailbox's folder is made when the first mail comes.
 passdb {{
   driver = static
   args = password={password}
 {passdb}}}
 userdb {{
-  driver = static
-  args = uid={user} gid={user} home={base}/mail/%u
-}}
+{userdb}}}
 service pop3-login {{
   inet_listener pop3 {{
     port = {pop3}
@@ -44,17 +52,18 @@ service pop3-login {{
 
 
 class MailStore:
-    """One Dovecot that knows every user by the password ``PASSWORD``.
+    """One Dovecot that knows every user, in any domain, by the password ``PASSWORD``.
 
-    ``recipe`` is added to its configuration, ``passdb`` inside the passdb block.
+    ``recipe`` is added to its configuration, ``passdb`` inside the passdb block. With ``users``
+    these are all that have mailboxes, and doveadm lists them.
     """
 
-    def __init__(self, recipe: str, passdb: str = "") -> None:
+    def __init__(self, recipe: str, passdb: str = "", users: Sequence[str] = ()) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="pd", dir="/tmp")
         self.base = Path(self._directory.name)
         self.configuration = self.base / "dovecot.conf"
         self.pop3_port = free_port()
-        self._recipe, self._passdb = recipe, passdb
+        self._recipe, self._passdb, self._users = recipe, passdb, users
 
     def start(self) -> None:
         """Start, and return when POP3 greets."""
@@ -63,9 +72,11 @@ class MailStore:
         self.base.chmod(0o755)
         (self.base / "mail").mkdir(mode=0o700)
         subprocess.run(["chown", f"{MAIL_USER}:{MAIL_USER}", str(self.base / "mail")], check=True)
+        (self.base / "users").write_text("".join(f"{user}:::::\n" for user in self._users))
+        userdb = (_LISTED_USERS if self._users else _ANY_USER).format(base=self.base, user=MAIL_USER)
         text = _CONFIGURATION.format(
             base=self.base, name=f"d{token_hex(4)}", user=MAIL_USER, password=PASSWORD, passdb=self._passdb,
-            pop3=self.pop3_port,
+            userdb=userdb, pop3=self.pop3_port,
         )  # fmt: skip
         self.configuration.write_text(text + self._recipe)
         # Not captured: the daemon keeps a pipe open, and its end would never come.
