@@ -28,7 +28,7 @@ from policyd.admin.routes import routes
 from policyd.clock import Clock, SystemClock
 from policyd.conf.schema import Config, StoreSettings
 from policyd.endpoints import Endpoints
-from policyd.errors import StoreError, StoreUnavailable
+from policyd.errors import StoreUnavailable
 from policyd.event import Event, EventKind
 from policyd.log import DecisionLog
 from policyd.login_recorder import LoginRecorder
@@ -53,13 +53,13 @@ from policyd.store.index import Index
 from policyd.store.last import LastLogins
 from policyd.store.redis import RedisStore, Server, Watch, read_password
 from policyd.store.trail import Trail
+from policyd.suspension import Suspensions
+from policyd.upkeep import Upkeep
 from policyd.verdicts import Kept, Usages
 from policyd.watch import FileWatch
 
 DRAIN = 10_000
 """How long requests under way may take when the daemon ends, in ms."""
-
-_FLUSH = 1.0
 
 _log = logging.getLogger("policyd")
 
@@ -68,7 +68,7 @@ class App:
     """One daemon. ``path`` is the file that a reload reads again, None where there is none."""
 
     def __init__(self, config: Config, clock: Clock, path: Path | None, state_directory: str) -> None:
-        self._clock, self._state_directory = clock, state_directory
+        self._clock, self._state_directory = clock, str(Path(state_directory).absolute())
         self.registry = CollectorRegistry()
         self.metrics = Metrics(self.registry, __version__)
         self.lines = DecisionLog(sys.stderr)
@@ -105,8 +105,11 @@ class App:
         self._running.callback(endpoints.close)
         recorder, kernel = self._recorder, Kernel()
         self._running.callback(kernel.close)
-        self.service = Service(config, self.store, recorder, self._clock, Owners(kernel.owning, self._clock))
-        self.logins = LoginService(config, self.store, self._login_recorder, self._clock, self.last_logins)
+        owners = Owners(kernel.owning, self._clock)
+        self.service = Service(config, self.store, recorder, self._clock, owners=owners, mirror=self.suspensions)
+        self.logins = LoginService(
+            config, self.store, self._login_recorder, self._clock, mirror=self.suspensions, last_logins=self.last_logins
+        )
         self.config.on_change(self.service.configure)
         self.config.on_change(self.logins.configure)
         self.config.on_reload(self._reloaded)
@@ -136,11 +139,14 @@ class App:
             raise StoreUnavailable("start", f"{settings.url} cannot be used: {error} ({cure})") from error
         self._running.push_async_callback(self._close_store)
         self.index, self.trail, self.last_logins = Index(self.store), Trail(self.store), LastLogins(self.store)
-        self._usages = Usages(self.metrics, self.index)
-        kept = Kept(self.metrics, self.lines, self.index, self.trail, self._usages)
+        self.suspensions = Suspensions(self.store)
+        self.metrics.count_suspended(self.suspensions.accounts)
+        usages = Usages(self.metrics, self.index)
+        kept = Kept(self.metrics, self.lines, self.index, self.trail, usages)
         self._recorder, self._login_recorder = DecisionRecorder(kept), LoginRecorder(kept, self._clock.now)
-        keeping = asyncio.create_task(self._keep_index())
-        self._running.push_async_callback(self._end_index, keeping)
+        upkeep = Upkeep(self.store, usages, self.index, self.trail, self.last_logins, self.suspensions)
+        keeping = asyncio.create_task(upkeep.run(self._clock))
+        self._running.push_async_callback(upkeep.end, keeping)
 
     async def _close_store(self) -> None:
         self._store_answers = False  # which is no news then
@@ -162,8 +168,10 @@ class App:
             await self._serve(endpoints.metrics, metrics_app(self.registry, self._ready))
         if endpoints.admin:
             status = Status(self.store, self.index)
-            written = (self.trail, self.last_logins)
-            parts = Parts(self.config, self.store, status, *written, self._clock, endpoints.listening())
+            parts = Parts(
+                self.config, self.store, status, self.trail, self.last_logins, self.suspensions, self._clock,
+                endpoints.listening(), self._state_directory,
+            )  # fmt: skip
             await self._serve(endpoints.admin, admin_app(routes(parts), os.geteuid()))
         if endpoints.dovecot:
             key = Key(self.config.now.listen.dovecot_key_file)
@@ -197,28 +205,6 @@ class App:
         if interval is not None:
             self.notifier.alive()
             asyncio.get_running_loop().call_later(interval / 1000, self._watch, interval)
-
-    async def _keep_index(self) -> None:
-        """Write the index, and ask the store whether it is there: nobody else might, with inbound mail only."""
-        while True:
-            await asyncio.sleep(_FLUSH)
-            try:
-                with suppress(StoreError):
-                    await self.store.probe()
-                await self._usages.spread()
-                await self.index.flush()
-                await self.trail.flush()
-                await self.last_logins.flush()
-            except Exception:  # noqa: BLE001  # a bug there must not end the index
-                _log.exception("the index could not be written")
-
-    async def _end_index(self, keeping: asyncio.Task[None]) -> None:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
-        await self._usages.spread()
-        await self.index.flush()
-        await self.trail.flush()
-        await self.last_logins.flush()
 
     async def _drain(self, server: PostfixServer[Conversation]) -> None:
         dropped = await server.drain(DRAIN)

@@ -86,10 +86,10 @@ class DaemonError(PolicydError):
 
 
 class ToolError(PolicydError):
-    """Raised when another program that policyd asks (postconf) cannot be run or fails."""
+    """Raised when another program that policyd asks (postconf) cannot be run or fails, whatever it ``printed``."""
 
-    def __init__(self, command: str, why: str) -> None:
-        self.command = command
+    def __init__(self, command: str, why: str, printed: str = "") -> None:
+        self.command, self.printed = command, printed
         super().__init__(f"{command}: {why}")
 
 

@@ -13,10 +13,11 @@ from policyd.clock import Clock
 from policyd.conf.schema import Config
 from policyd.errors import StoreError
 from policyd.model import Action, LoginAnswer, LoginRequest, Outcome, Verdict
-from policyd.policy.decide import ACCEPT, decide
+from policyd.policy.decide import ACCEPT, decide, refuse_suspended
 from policyd.policy.logins import LoginPlanner, answer, client_of, is_known, known_charge
 from policyd.policy.plan import ChargePlan
 from policyd.store.base import Call, Op
+from policyd.suspension import Mirror
 
 _MOST_SESSIONS = 1000
 
@@ -64,9 +65,10 @@ class LoginService:
     """Decides logins under the Config in force. ``configure`` swaps it whole."""
 
     def __init__(
-        self, config: Config, store: Counters, recorder: Recorder, clock: Clock, last_logins: LastLogins | None = None
-    ) -> None:
-        self._planner = LoginPlanner(config)
+        self, config: Config, store: Counters, recorder: Recorder, clock: Clock, *, mirror: Mirror,
+        last_logins: LastLogins | None = None,
+    ) -> None:  # fmt: skip
+        self._planner, self._mirror = LoginPlanner(config), mirror
         self._store, self._recorder, self._clock, self._last_logins = store, recorder, clock, last_logins
         self._sessions = _Sessions()
 
@@ -85,9 +87,10 @@ class LoginService:
                 return refusal
             outcome = await self._charged(decision.plan) if decision.plan.charges else None
         except StoreError as error:
-            self._recorder.without_store(decision, ACCEPT, error)
-            return answer(decision.plan, ACCEPT)
-        verdict = decide(decision.plan, outcome) if outcome is not None else ACCEPT
+            verdict = self._mirrored(decision.plan, now)
+            self._recorder.without_store(decision, verdict, error)
+            return answer(decision.plan, verdict)
+        verdict = decide(decision.plan, outcome) if outcome is not None else self._mirrored(decision.plan, now)
         self._recorder.decided(decision, verdict, outcome)
         return answer(decision.plan, verdict)
 
@@ -128,8 +131,13 @@ class LoginService:
         await self._store.ask(Call(Op.CHARGE, account, None, (mark,)))
         return None
 
+    def _mirrored(self, plan: ChargePlan, now: int) -> Verdict:
+        """Return what is known here of the mailbox: the store is not asked, or not there."""
+        found = self._mirror.find(plan.traffic.account, plan.suspendable, now)
+        return refuse_suspended(plan.traffic.kind, found) if found else ACCEPT
+
     async def _charged(self, plan: ChargePlan) -> Outcome:
-        return await self._store.ask(Call(Op.CHARGE, plan.traffic.account, None, plan.charges))
+        return await self._store.ask(Call(Op.CHARGE, plan.traffic.account, None, plan.charges, plan.suspendable))
 
 
 class _Sessions:

@@ -58,6 +58,7 @@ class Metrics:
         self._store_up, self._loaded, self._stale = False, 0.0, 0
         self._connections: dict[str, Callable[[], int]] = {}
         self._refused_mailboxes: Callable[[], int] = int
+        self._suspended: Callable[[], int] = int
         self._fullest = Fullest(clock)
         registry.register(self)
 
@@ -128,6 +129,10 @@ class Metrics:
         """Have ``count`` asked at each scrape for the open connections of a service."""
         self._connections[service] = count
 
+    def count_suspended(self, count: Callable[[], int]) -> None:
+        """Have ``count`` asked at each scrape for the accounts that have something suspended."""
+        self._suspended = count
+
     def protocol_error(self) -> None:
         """Count a connection that was closed because its peer broke the protocol."""
         self._protocol_errors += 1
@@ -169,6 +174,7 @@ class Metrics:
         for value, account, limit in self._fullest.top(SHOWN):
             ratio.add_metric([_printable(account), limit], value)
         yield ratio
+        yield _gauge("suspended_accounts", "Accounts of which something is suspended.", self._suspended())
 
     def _of_the_store(self) -> Iterator[Metric]:
         yield _gauge("store_up", "Whether the store answers.", self._store_up)

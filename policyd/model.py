@@ -242,9 +242,11 @@ class Verdict(NamedTuple):
     """What Postfix is told, and what the log says of it.
 
     ``text`` is one printable ASCII line below 200 characters, empty for ACCEPT.
-    ``charge`` is the number of the charge that decided, -1 when none did.
+    ``charge`` is the number of the charge that decided, -1 when none did. ``suspended`` is set when
+    a suspension did.
     """
 
     action: Action
     text: str = ""
     charge: int = -1
+    suspended: Suspension | None = None

@@ -15,10 +15,11 @@ from policyd.clock import Clock
 from policyd.conf.schema import Accounts, Config
 from policyd.errors import StoreError
 from policyd.model import Action, Outcome, PolicyRequest, Verdict
-from policyd.policy.decide import ACCEPT, decide
+from policyd.policy.decide import ACCEPT, decide, refuse_suspended
 from policyd.policy.plan import MOST_RECIPIENTS, ChargePlan, Planner
 from policyd.settlement import Conversation, Kind, OpenMessage, OpenMessages
 from policyd.store.base import Call, Op, Record, Store
+from policyd.suspension import Mirror
 
 MARGIN = 10_000
 """How much longer a message record lives than Postfix may need to ask again, in ms."""
@@ -73,8 +74,10 @@ class Owners(Protocol):
 class Service:
     """Decides requests under the Config in force. ``configure`` swaps it whole."""
 
-    def __init__(self, config: Config, store: Store, recorder: Recorder, clock: Clock, owners: Owners) -> None:
-        self._planner, self._owners = Planner(config), owners
+    def __init__(
+        self, config: Config, store: Store, recorder: Recorder, clock: Clock, *, owners: Owners, mirror: Mirror
+    ) -> None:
+        self._planner, self._owners, self._mirror = Planner(config), owners, mirror
         self._store, self._recorder, self._clock = store, recorder, clock
         self._messages = OpenMessages(clock, self._give_back, recorder.settle_lost)
 
@@ -114,7 +117,7 @@ class Service:
         if state == RCPT:
             self._recipient(decision)
         elif accounts.charge_at_end and message is None:
-            self._charge(decision, None)
+            self._whole_message(decision)
         else:
             self._end(decision, message)
 
@@ -128,17 +131,30 @@ class Service:
         if plan.charges:
             self._charge(decision, message)
             return
+        verdict = self._mirrored(plan) or ACCEPT
         if message is not None and message.asked != _fingerprint(request):
             message.asked = _fingerprint(request)
-            message.uncharged += 1
-        self._answer(decision, ACCEPT, None)
+            message.uncharged += verdict.suspended is None
+        self._answer(decision, verdict, None)
+
+    def _whole_message(self, decision: Decision) -> None:
+        if decision.plan.charges:
+            self._charge(decision, None)
+        else:
+            self._answer(decision, self._mirrored(decision.plan) or ACCEPT, None)
+
+    def _mirrored(self, plan: ChargePlan) -> Verdict | None:
+        """Return the refusal of who is suspended as far as is known here: the store is not asked, or not there."""
+        found = self._mirror.find(plan.traffic.account, plan.suspendable, self._clock.now())
+        return refuse_suspended(plan.traffic.kind, found) if found else None
 
     def _charge(self, decision: Decision, message: OpenMessage | None) -> None:
         keep = _again(decision.config) if message is None else OPEN
         if message is not None:
             message.asked = _fingerprint(decision.request)
         record = self._record(decision, keep, message)
-        call = Call(Op.CHARGE, decision.plan.traffic.account, record, decision.plan.charges)
+        plan = decision.plan
+        call = Call(Op.CHARGE, plan.traffic.account, record, plan.charges, plan.suspendable)
         self._store.submit(call, partial(self._charged, decision, message))
 
     def _charged(self, decision: Decision, message: OpenMessage | None, outcome: Outcome | StoreError) -> None:
@@ -198,7 +214,8 @@ class Service:
 
     def _without_store(self, decision: Decision, error: StoreError) -> None:
         lenient = decision.config.store.when_down is Action.ACCEPT
-        verdict = ACCEPT if lenient or all(charge.observed for charge in decision.plan.charges) else STORE_DOWN
+        usual = ACCEPT if lenient or all(charge.observed for charge in decision.plan.charges) else STORE_DOWN
+        verdict = self._mirrored(decision.plan) or usual
         decision.respond(verdict)
         self._recorder.without_store(decision, verdict, error)
 

@@ -59,7 +59,7 @@ class Status:
         """
         found = dict(await self._index.would_refuse(now - _WEEK))
         if subject:
-            account, name = find_subject(config, subject)
+            account, name, _ = find_subject(config, subject)
             found = {one: at for one, at in found.items() if one.account == account and name in {"", one.subject}}
         gauges = await self._gauges(config, list(found))
         when = {tuple(entry): moment(at) for entry, at in found.items()}
@@ -70,7 +70,7 @@ class Status:
 
         Raises UnknownSubjectError when it belongs to no account, StoreError.
         """
-        account, name = find_subject(config, subject)
+        account, name, _ = find_subject(config, subject)
         entries = counters_of(config, account, "")
         if name:
             return await self.own(config, account, name) + await self._gauges(config, entries)

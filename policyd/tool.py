@@ -1,4 +1,4 @@
-"""Other programs that policyd asks, such as postconf(1) and doveconf(1): run once, for what they print."""
+"""Other programs that policyd asks, such as postconf(1) and doveconf(1): run once, for what they print or do."""
 
 import os
 import shutil
@@ -29,7 +29,8 @@ def run(program: str, *arguments: str, where: str, text: str = "") -> str:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ToolError(" ".join(command), str(error)) from error
+    printed = done.stdout.decode("utf-8", "surrogateescape")
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["failed without a message"]
-        raise ToolError(" ".join(command), said[-1])
-    return done.stdout.decode("utf-8", "surrogateescape")
+        raise ToolError(" ".join(command), said[-1], printed)
+    return printed

@@ -15,7 +15,7 @@ from policyd.errors import StoreError
 from policyd.event import Event, EventKind, refusal_reason
 from policyd.log import DecisionLog
 from policyd.metrics import Metrics
-from policyd.model import NEVER_FITS, Action, Charge, Outcome, Usage, Verdict
+from policyd.model import NEVER_FITS, Action, Charge, Outcome, Suspension, Usage, Verdict
 from policyd.policy.decide import action_over, moment
 from policyd.policy.plan import ChargePlan
 from policyd.store.index import Entry, Index
@@ -23,6 +23,9 @@ from policyd.store.trail import Trail
 
 _AT_ONCE = 200
 _MOST_COUNTERS = 50_000
+
+SUSPENSION = "(suspension)"
+"""The label ``limit`` of refusals that no limit made; no limit has such a name."""
 
 Fields = dict[str, str | int | float]
 
@@ -96,6 +99,9 @@ class VerdictRecorder(ABC, Generic[D]):
         """Count a verdict; log what was refused or would have been, and all with log.accepted."""
         kind, seconds = decision.plan.traffic.kind, perf_counter() - decision.started
         self._metrics.decided(self.service, kind, verdict.action, seconds)
+        if verdict.suspended is not None:
+            self._suspended(decision, verdict.action, verdict.suspended, seconds)
+            return
         if outcome is None:
             if decision.config.log_accepted and decision.plan.traffic.account:
                 self._write(decision, verdict.action, seconds)
@@ -122,6 +128,12 @@ class VerdictRecorder(ABC, Generic[D]):
         self._metrics.refused(limit.name, plan.terms.plan, plan.traffic.kind)
         self._tell(decision, verdict.charge, outcome, verdict.action)
         self._write(decision, verdict.action, seconds, limit.name, usage)
+
+    def _suspended(self, decision: D, action: Action, found: Suspension, seconds: float) -> None:
+        self._metrics.refused(SUSPENSION, decision.plan.terms.plan, decision.plan.traffic.kind)
+        until = moment(found.until) if found.until else ""
+        extra: Fields = {"suspended": found.name, "resumes": until, "ref": found.ref}
+        self._write(decision, action, seconds, extra=extra)
 
     def _observed(self, decision: D, outcome: Outcome, seconds: float) -> bool:
         """Note what mode observe let through; returns whether there was any."""

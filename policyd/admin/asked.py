@@ -14,9 +14,12 @@ from policyd.status import Status
 from policyd.store.last import LastLogins
 from policyd.store.redis import RedisStore
 from policyd.store.trail import Trail
+from policyd.suspension import Suspensions
 
 LONGEST = 500
 """Characters of a text that somebody gives: a reason, a name."""
+
+_LATEST = 10**14
 
 
 class Listening(NamedTuple):
@@ -34,8 +37,10 @@ class Parts(NamedTuple):
     status: Status
     trail: Trail
     last_logins: LastLogins
+    suspensions: Suspensions
     clock: Clock
     listening: Listening
+    state_directory: str
 
 
 async def who_asks(request: AdminRequest) -> str:
@@ -56,6 +61,14 @@ def text(request: AdminRequest, name: str) -> str:
     if not isinstance(value, str) or len(value) > LONGEST:
         raise RequestError(HTTPStatus.BAD_REQUEST, f"{name} is no text of up to {LONGEST} characters")
     return "".join(letter if letter.isprintable() else " " for letter in value).strip()
+
+
+def moment_of(request: AdminRequest, name: str) -> int:
+    """Return a moment of the body, in ms since the epoch, 0 when it is not there. Raises RequestError."""
+    value = request.body.get(name, 0) if isinstance(request.body, dict) else 0
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _LATEST:
+        raise RequestError(HTTPStatus.BAD_REQUEST, f"{name} is no moment in ms since the epoch")
+    return value
 
 
 def number(request: AdminRequest, name: str, usual: int, most: int) -> int:

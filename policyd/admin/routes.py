@@ -5,14 +5,13 @@ from policyd.admin.daemon import DaemonRoutes
 from policyd.admin.events import EventRoutes
 from policyd.admin.logins import LoginRoutes
 from policyd.admin.mailboxes import MailboxRoutes
+from policyd.admin.suspend import SuspendRoutes
 from policyd.server.admin import Route
 
 
 def routes(parts: Parts) -> list[Route]:
     """Return all routes."""
-    return [
-        *DaemonRoutes(parts).routes(),
-        *EventRoutes(parts).routes(),
-        *LoginRoutes(parts).routes(),
-        *MailboxRoutes(parts).routes(),
-    ]
+    handlers = (
+        DaemonRoutes(parts), EventRoutes(parts), LoginRoutes(parts), MailboxRoutes(parts), SuspendRoutes(parts),
+    )  # fmt: skip
+    return [route for handler in handlers for route in handler.routes()]

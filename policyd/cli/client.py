@@ -49,7 +49,7 @@ class AdminClient:
         """Return the JSON answer of a read. Raises DaemonError, RefusedError."""
         return self._ask("GET", f"{route}?{urlencode(query, errors='surrogateescape')}" if query else route, _READ)
 
-    def post(self, route: str, **body: str | int | list[str]) -> Any:  # noqa: ANN401  # any JSON
+    def post(self, route: str, **body: object) -> Any:  # noqa: ANN401  # any JSON
         """Return the JSON answer of a change. Raises DaemonError, RefusedError.
 
         The kernel tells the daemon whose process this is; for whom it works only SUDO_USER knows.

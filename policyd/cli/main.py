@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from policyd import __version__
-from policyd.cli import config, daemon, events, explain, key, mailboxes, query, reset, status
+from policyd.cli import config, daemon, events, explain, key, mailboxes, query, reset, status, suspend
 
 app = typer.Typer(
     name="policyd",
@@ -23,6 +23,8 @@ app.command()(explain.explain)
 app.command()(reset.reset)
 app.command("init-key")(key.init_key)
 app.command()(mailboxes.mailboxes)
+app.command()(suspend.suspend)
+app.command()(suspend.resume)
 app.add_typer(config.app, name="config")
 
 

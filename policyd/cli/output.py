@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -47,6 +47,17 @@ def reported() -> Iterator[None]:
     except PolicydError as error:
         print(f"policyd: {error}", file=sys.stderr)
         raise typer.Exit(PROBLEM) from error
+
+
+def usage(problem: str, cure: str) -> NoReturn:
+    """Say what was written wrongly and what to write instead, and end."""
+    print(f"policyd: {problem} ({cure})", file=sys.stderr)
+    raise typer.Exit(USAGE)
+
+
+def warn(text: str) -> None:
+    """Say something beside the output."""
+    print(f"policyd: {text}", file=sys.stderr)
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401  # any JSON

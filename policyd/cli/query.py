@@ -2,15 +2,14 @@
 
 import os
 import socket
-import sys
 import time
 from difflib import get_close_matches
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from policyd.cli.client import AdminClient
-from policyd.cli.output import ADMIN, USAGE, AdminOption, JsonOption, print_json, reported
+from policyd.cli.output import ADMIN, AdminOption, JsonOption, print_json, reported, usage
 from policyd.errors import DaemonError
 
 _TIMEOUT = 60.0
@@ -79,22 +78,17 @@ def _request(attributes: list[str]) -> dict[str, str]:
         "size": "0",
     }
     if not attributes:
-        _usage("nothing is asked", "write attributes, as sasl_username=alice@example.org recipient=bob@example.net")
+        usage("nothing is asked", "write attributes, as sasl_username=alice@example.org recipient=bob@example.net")
     for attribute in attributes:
         name, equals, value = attribute.partition("=")
         if not equals or not name or "\n" in attribute:
-            _usage(f"{attribute!r} is no attribute", "write name=value, as recipient=bob@example.net")
+            usage(f"{attribute!r} is no attribute", "write name=value, as recipient=bob@example.net")
         if name not in ATTRIBUTES:
             near = get_close_matches(name, ATTRIBUTES, 1)
             cure = f"did you mean {near[0]}?" if near else "see policyd query --help"
-            _usage(f"Postfix has no attribute {name!r}", cure)
+            usage(f"Postfix has no attribute {name!r}", cure)
         request[name] = value
     return request
-
-
-def _usage(problem: str, cure: str) -> NoReturn:
-    print(f"policyd: {problem} ({cure})", file=sys.stderr)
-    raise typer.Exit(USAGE)
 
 
 def _ask(address: str, request: dict[str, str]) -> str:
@@ -128,5 +122,5 @@ def _connected(address: str) -> socket.socket:
         return connection
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
-        _usage(f"{address!r} is no address", "write unix:/path or host:port")
+        usage(f"{address!r} is no address", "write unix:/path or host:port")
     return socket.create_connection((host.strip("[]"), int(port)), timeout=_TIMEOUT)

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from policyd.conf.schema import RateLimit
-from policyd.model import LOGIN_COUNTS, NEVER_FITS, Action, Counts, Outcome, TrafficKind, Usage, Verdict
+from policyd.model import LOGIN_COUNTS, NEVER_FITS, Action, Counts, Outcome, Suspension, TrafficKind, Usage, Verdict
 from policyd.policy.plan import ChargePlan
 
 ACCEPT = Verdict(Action.ACCEPT)
@@ -22,6 +22,8 @@ def decide(plan: ChargePlan, outcome: Outcome) -> Verdict:
     """
     if outcome.admitted:
         return ACCEPT
+    if outcome.suspended is not None:
+        return refuse_suspended(plan.traffic.kind, outcome.suspended)
     worst, found = (-1, 0), ACCEPT
     for index, (charge, usage) in enumerate(zip(plan.charges, outcome.usages, strict=True)):
         if usage.episode is None or charge.observed:
@@ -33,6 +35,13 @@ def decide(plan: ChargePlan, outcome: Outcome) -> Verdict:
             worst = (_SEVERITY[action], fits_at)
             found = Verdict(action, _text(limit, charge.cost, usage), index)
     return found
+
+
+def refuse_suspended(kind: TrafficKind, suspension: Suspension) -> Verdict:
+    """Return the refusal of who is suspended: scripts and lists wait, for a 5xx would hurt people who did nothing."""
+    action = Action.DEFER if kind in {TrafficKind.SCRIPT, TrafficKind.LIST} else Action.REJECT
+    until = f" until {moment(suspension.until)}" if suspension.until else "; please contact your provider"
+    return Verdict(action, f"Sending is suspended{until}; ref {suspension.ref}", suspended=suspension)
 
 
 def action_over(limit: RateLimit, kind: TrafficKind, usage: Usage) -> Action:

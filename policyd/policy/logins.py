@@ -27,6 +27,7 @@ from policyd.model import (
 )
 from policyd.policy.limits import counter_type, is_observed, rates_in_force, subject
 from policyd.policy.plan import ChargePlan, pattern_of
+from policyd.policy.suspendable import suspendable
 from policyd.policy.traffic import Attribution, within
 
 KNOWN = "(known)"
@@ -90,14 +91,14 @@ class LoginPlanner:
     def _plan(self, traffic: Traffic, terms: Terms, request: LoginRequest, now: int) -> ChargePlan:
         client = client_of(request.remote)
         if not request.login or self._is_exempt(traffic, request):
-            return ChargePlan(traffic, terms, (), (), spared=True)
+            return ChargePlan(traffic, terms, (), (), spared=True, suspendable=suspendable(traffic))
         limits = tuple(
             limit
             for limit in rates_in_force(self.config, terms, TrafficKind.LOGIN, now)
             if (not limit.protocols or request.protocol in limit.protocols) and (client or limit.per is not Per.CLIENT)
         )
         charges = tuple(self._charge(limit, traffic, client) for limit in limits)
-        return ChargePlan(traffic, terms, limits, charges)
+        return ChargePlan(traffic, terms, limits, charges, suspendable=suspendable(traffic))
 
     def _charge(self, limit: RateLimit, traffic: Traffic, client: str) -> Charge:
         return Charge(
@@ -132,4 +133,5 @@ def answer(plan: ChargePlan, verdict: Verdict) -> LoginAnswer:
     """Return what Dovecot hears of a verdict; only a limit with ``tell`` says why."""
     if verdict.action is Action.ACCEPT:
         return LoginAnswer(0)
-    return LoginAnswer(-1, verdict.text if plan.limits[verdict.charge].tell else "")
+    told = verdict.charge >= 0 and plan.limits[verdict.charge].tell
+    return LoginAnswer(-1, verdict.text if told else "")

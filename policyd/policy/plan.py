@@ -9,6 +9,7 @@ from policyd.address import normal_form, normalise
 from policyd.conf.schema import Config, RateLimit, Terms
 from policyd.model import Charge, Counts, Per, PolicyRequest, Recipients, Sure, Traffic
 from policyd.policy.limits import counter_type, is_observed, rates_in_force, subject, terms_of
+from policyd.policy.suspendable import suspendable
 from policyd.policy.traffic import Attribution, within
 
 MOST_RECIPIENTS = 1_000_000
@@ -25,6 +26,7 @@ class ChargePlan(NamedTuple):
     """What a request is to be charged, each charge beside the limit that it belongs to.
 
     ``spared``: limits are in force, and none looks at this recipient, login or client.
+    ``suspendable`` are the names under which it may be suspended, whatever limits look at it.
     """
 
     traffic: Traffic
@@ -32,6 +34,7 @@ class ChargePlan(NamedTuple):
     limits: tuple[RateLimit, ...]
     charges: tuple[Charge, ...]
     spared: bool = False
+    suspendable: tuple[str, ...] = ()
 
 
 _NO_TERMS = Terms("", ())
@@ -109,7 +112,8 @@ class Planner:
             return _Standing(traffic, _NO_TERMS, exempt=False, usual=ChargePlan(traffic, _NO_TERMS, (), ()))
         terms = terms_of(self.config, traffic)
         if self._is_exempt_login(traffic, request):
-            return _Standing(traffic, terms, exempt=True, usual=ChargePlan(traffic, terms, (), (), spared=True))
+            spared = ChargePlan(traffic, terms, (), (), spared=True, suspendable=suspendable(traffic))
+            return _Standing(traffic, terms, exempt=True, usual=spared)
         standing = _Standing(traffic, terms, exempt=False, usual=None)
         if any(_varies(limit) for limit in terms.rates if traffic.kind in limit.traffic):
             return standing
@@ -121,13 +125,15 @@ class Planner:
         traffic, terms = standing.traffic, standing.terms
         if traffic.sure is Sure.NOBODY:
             return ChargePlan(traffic, _NO_TERMS, (), ())
+        names = suspendable(traffic)
         if exempt or standing.exempt:
-            return ChargePlan(traffic, terms, (), (), spared=True)
+            names = () if self._is_for_this_host(request.recipient) else names
+            return ChargePlan(traffic, terms, (), (), spared=True, suspendable=names)
         limits = tuple(rates_in_force(self.config, terms, traffic.kind, now))
         charges = tuple(self._charge(limit, traffic, request, recipients) for limit in limits)
         if all(charge.skipped for charge in charges):
-            return ChargePlan(traffic, terms, (), (), spared=bool(charges))
-        return ChargePlan(traffic, terms, limits, charges)
+            return ChargePlan(traffic, terms, (), (), spared=bool(charges), suspendable=names)
+        return ChargePlan(traffic, terms, limits, charges, suspendable=names)
 
     def _charge(self, limit: RateLimit, traffic: Traffic, request: PolicyRequest, recipients: int) -> Charge:
         skipped = limit.recipients is Recipients.REMOTE and self._is_hosted(request.recipient)
@@ -157,12 +163,22 @@ class Planner:
 
     def _is_exempt(self, request: PolicyRequest, recipient: str) -> bool:
         """Return whether the client is exempt, or the recipient; "" is none in particular."""
-        networks, pattern = self.config.exempt.clients, self._exempt_recipients
+        networks = self.config.exempt.clients
         if networks and within(request.client_address, networks):
             return True
-        if pattern is None or not recipient:
+        return self._is_exempt_recipient(recipient)
+
+    def _is_exempt_recipient(self, recipient: str) -> bool:
+        if self._exempt_recipients is None or not recipient:
             return False
-        return pattern.match(normal_form(recipient, self._delimiter)) is not None
+        return self._exempt_recipients.match(normal_form(recipient, self._delimiter)) is not None
+
+    def _is_for_this_host(self, recipient: str) -> bool:
+        """Return whether a recipient is exempt and of this host: who is suspended may write to its postmaster."""
+        if not self._is_exempt_recipient(recipient):
+            return False
+        domain = normalise(recipient, self._delimiter).domain
+        return domain in self.config.accounts.local_names or self._is_hosted(recipient)
 
 
 def _varies(limit: RateLimit) -> bool:

@@ -1,4 +1,11 @@
-"""What an admin names: a domain, a login, a client's address, and whose account that is."""
+"""What an admin names, and whose account that is.
+
+example.org                a domain: everything that its account sends
+bob@example.org            a login, and mail of scripts with that sender
+list:news@example.org      what a list sends to its members
+mailbox:bob@example.org    a mailbox: it can neither send nor be opened by POP or IMAP
+user:bob                   the account of a login without a domain
+"""
 
 from typing import NamedTuple
 
@@ -7,6 +14,7 @@ from policyd.conf.schema import Config
 from policyd.errors import PolicydError
 from policyd.model import UNLISTED
 from policyd.policy.logins import client_account, client_of
+from policyd.policy.suspendable import SubjectKind
 
 
 class UnknownSubjectError(PolicydError):
@@ -18,25 +26,42 @@ class Subject(NamedTuple):
 
     account: str
     address: str
+    kind: SubjectKind
+
+    @property
+    def name(self) -> str:
+        """The name under which it is suspended within its account."""
+        return f"{self.kind}:{self.address}" if self.address else self.kind.value
+
+    def __str__(self) -> str:
+        return self.name if self.kind in {SubjectKind.LIST, SubjectKind.MAILBOX} else self.address or self.account
 
 
 def find_subject(config: Config, named: str) -> Subject:
     """Return whom a name means, in any spelling. Raises UnknownSubjectError."""
     client = client_of(named.removeprefix("client:"))
     if client:
-        return Subject(client_account(client), client)
+        return Subject(client_account(client), client, SubjectKind.CLIENT)
     accounts = config.accounts
     if named == UNLISTED or named.startswith("user:"):
-        return Subject(named, "")
-    if "@" in named:
-        address = normalise(named, accounts.delimiter)
-        return Subject(accounts.aliases.get(address.domain, address.domain), str(address))
-    domain = normalise_domain(named)
+        return Subject(named, "", SubjectKind.DOMAIN)
+    kind, address = _kind(named)
+    if "@" in address:
+        name = normalise(address, accounts.delimiter)
+        return Subject(accounts.aliases.get(name.domain, name.domain), str(name), kind)
+    domain = normalise_domain(address)
     account = accounts.aliases.get(domain, domain)
-    if account in accounts.plans:
-        return Subject(account, "")
-    account = accounts.local_users.get(named, "")
+    if account in accounts.plans and address == named:
+        return Subject(account, "", SubjectKind.DOMAIN)
+    account = accounts.local_users.get(address, "")
     if not account:
         cure = "name a hosted domain, a login as user@example.org, user:NAME for one without a domain, or (unlisted)"
         raise UnknownSubjectError(f"{named} is not hosted here ({cure})")
-    return Subject(account, f"{named}@{account}")
+    return Subject(account, f"{address}@{account}", kind)
+
+
+def _kind(named: str) -> tuple[SubjectKind, str]:
+    for kind in (SubjectKind.LIST, SubjectKind.MAILBOX):
+        if named.startswith(f"{kind}:"):
+            return kind, named.removeprefix(f"{kind}:")
+    return SubjectKind.USER, named

@@ -8,6 +8,7 @@ import pytest
 from policyd.conf.schema import Config, Exempt, StoreSettings
 from policyd.errors import StoreUnavailable
 from policyd.model import UNLISTED, Action, Counts, Mode, Per, Recipients, TrafficKind, Verdict
+from policyd.policy.decide import ACCEPT
 from policyd.service import STORE_DOWN
 from policyd.store.base import Op
 from tests.support.config import UNLISTED_HOURLY, asked, config, rate
@@ -206,7 +207,7 @@ def test_without_the_store_the_admin_has_chosen(
     world.config = with_store(site, when_down)
     world.url = NOWHERE
     message = world.connection().message()
-    assert message.rcpt() == (STORE_DOWN if expected is Action.DEFER else (Action.ACCEPT, "", -1))
+    assert message.rcpt() == (STORE_DOWN if expected is Action.DEFER else ACCEPT)
     assert message.end(1).action is Action.ACCEPT
     assert [type(error) for _, error in world.heard.failures] == [StoreUnavailable] * 2
     assert [decision.config for decision in world.heard.decisions] == [world.config] * 2
@@ -227,7 +228,7 @@ def test_postfix_has_its_answer_before_it_is_noted(world: World) -> None:
     world.heard.decided = faulty  # type: ignore[method-assign, assignment]
     with pytest.raises(ZeroDivisionError):
         world.daemon.service.decide(world.connection().conversation, asked(), answers.append)
-    assert answers == [(Action.ACCEPT, "", -1)]
+    assert answers == [ACCEPT]
 
 
 # a reload

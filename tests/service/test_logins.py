@@ -9,6 +9,7 @@ import uvloop
 from policyd.conf.schema import Exempt, RateLimit
 from policyd.model import Action, Counts, LoginAnswer, Mode, Per
 from policyd.store.base import Op
+from policyd.suspension import Suspended
 from tests.support.clock import START
 from tests.support.config import HOUR, config, logins, networks
 from tests.support.loggingin import ACCEPTED, REFUSED, Dovecot
@@ -296,3 +297,41 @@ def test_an_observed_limit_of_failures_refuses_nothing(asks: Asks) -> None:
     dovecot.fail(5)
 
     assert dovecot.login() == ACCEPTED
+
+
+# suspension
+
+
+def suspend(dovecot: Dovecot, name: str) -> None:
+    """Suspend something of example.org."""
+    suspended = Suspended("example.org", name, name, START, 0, "root (uid 0)", "ticket 4711", "7KQ2M0XW9A")
+    dovecot.run(dovecot.suspensions.put(suspended))
+
+
+@pytest.mark.parametrize("protocol", ["pop3", "imap", "smtp"])
+@pytest.mark.parametrize("down", [False, True], ids=["store up", "store down"])
+def test_a_suspended_mailbox_cannot_be_opened(asks: Asks, protocol: str, down: bool) -> None:
+    """Whether a limit looks at the protocol or not; it looks like a wrong password."""
+    dovecot = asks(logins())
+    suspend(dovecot, "mailbox:bob@example.org")
+    dovecot.store.down = down
+
+    assert dovecot.login(protocol=protocol) == REFUSED
+    assert dovecot.login(protocol=protocol, login="alice@example.org") == ACCEPTED
+
+
+@pytest.mark.parametrize("name", ["domain", "user:bob@example.org", "list:bob@example.org"])
+def test_whose_sending_is_suspended_reads_his_mail(asks: Asks, name: str) -> None:
+    """Only a mailbox that is suspended as such is closed."""
+    dovecot = asks(logins())
+    suspend(dovecot, name)
+
+    assert dovecot.login() == ACCEPTED
+
+
+def test_a_suspended_mailbox_wins_over_an_exempt_login(asks: Asks) -> None:
+    """Exempt is about limits."""
+    dovecot = asks(logins(), exempt=Exempt(logins=("bob@*",)))
+    suspend(dovecot, "mailbox:bob@example.org")
+
+    assert dovecot.login() == REFUSED

@@ -14,6 +14,7 @@ from policyd.service import Decision, Service
 from policyd.settlement import Conversation, Kind, OpenMessage
 from policyd.store.base import Call, Done, Op
 from policyd.store.redis import RedisStore, Server, Watch
+from policyd.suspension import Suspensions
 from tests.support.clock import ManualClock
 from tests.support.config import asked, config
 from tests.support.configs import rate_limit
@@ -111,7 +112,8 @@ class Daemon:
         self.users = Users()
         self.heard = Heard()
         self.store = CountingStore(RedisStore(Server(url), 10_000, clock, Watch(lambda _: None, lambda _: None)))
-        self.service = Service(site, self.store, self.heard, clock, self.users)
+        self.suspensions = Suspensions(self.store.redis)
+        self.service = Service(site, self.store, self.heard, clock, owners=self.users, mirror=self.suspensions)
 
 
 class World:

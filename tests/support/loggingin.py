@@ -12,6 +12,7 @@ from policyd.logins import LoginDecision, LoginService
 from policyd.model import LoginAnswer, LoginCommand, LoginRequest, Outcome, Verdict
 from policyd.store.base import Call, Op
 from policyd.store.redis import RedisStore, Server, Watch
+from policyd.suspension import Suspensions
 from tests.support.clock import ManualClock
 
 T = TypeVar("T")
@@ -80,7 +81,10 @@ class Dovecot:
             return CountingStore(RedisStore(Server(url), 10_000, self.clock, Watch(lambda _: None, lambda _: None)))
 
         self.store = self.run(made())
-        self.service = LoginService(config, self.store, self.heard, self.clock, self.heard)
+        self.suspensions = Suspensions(self.store.redis)
+        self.service = LoginService(
+            config, self.store, self.heard, self.clock, mirror=self.suspensions, last_logins=self.heard
+        )
 
     @property
     def ops(self) -> list[Op]:

@@ -1,0 +1,137 @@
+"""Who is suspended: put into the store, where the script heeds it, and mirrored here.
+
+    policyd:1:{<account>}:state      what decides: a field for each suspension of the account
+    policyd:1:index:suspended        a hash of all of them, from which each daemon keeps its mirror
+
+The mirror is a second behind at most. It answers while the store is away, and for what is not
+charged, about which the store is never asked.
+"""
+
+import json
+import secrets
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
+
+from policyd.errors import StoreError
+from policyd.model import Suspension
+from policyd.store import keys
+from policyd.store.redis import RedisStore
+
+_ALL = keys.PREFIX + b"index:suspended"
+_YEAR = 365 * 86_400_000
+_FOR_GOOD = 100 * _YEAR
+"""How long the keys of a suspension live that ends when it is resumed."""
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+_PUT = b"""
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
+"""
+_DROP = b"if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('HDEL', KEYS[1], ARGV[1]) end"
+
+
+class Suspended(NamedTuple):
+    """One suspension. ``name`` is its subject's within the account; ``until`` is 0 until it is resumed."""
+
+    account: str
+    name: str
+    subject: str
+    at: int
+    until: int
+    who: str
+    why: str
+    ref: str
+
+
+class Mirror(Protocol):
+    """Who knows the suspensions without the store."""
+
+    def find(self, account: str, names: Iterable[str], now: int) -> Suspension | None:
+        """Return the first suspension of an account that is in force under one of the names."""
+
+
+def new_ref() -> str:
+    """Return a new reference."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(10))
+
+
+class Suspensions:
+    """All suspensions, and the mirror of them."""
+
+    def __init__(self, store: RedisStore) -> None:
+        self._store = store
+        self._mirror: dict[tuple[str, str], Suspended] = {}
+
+    async def put(self, suspended: Suspended) -> None:
+        """Put a suspension into force, in place of one of the same subject. Raises StoreError."""
+        lasts = suspended.until - suspended.at if suspended.until else _FOR_GOOD
+        value, account = _value(suspended), suspended.account
+        state, field = keys.state(keys.tag(account)), keys.suspension(suspended.name)
+        await self._store.command("EVAL", _PUT, 1, state, field, value, lasts)
+        await self._store.command("EVAL", _PUT, 1, _ALL, _field(account, suspended.name), value, lasts)
+        self._mirror[account, suspended.name] = suspended
+
+    async def end(self, account: str, name: str) -> Suspended | None:
+        """End a suspension and return it, None when there is none. Raises StoreError."""
+        state, field = keys.state(keys.tag(account)), keys.suspension(name)
+        value = await self._store.command("HGET", state, field)
+        await self._store.command("HDEL", state, field)
+        await self._store.command("HDEL", _ALL, _field(account, name))
+        self._mirror.pop((account, name), None)
+        return _suspended(account, name, value) if value else None
+
+    async def refresh(self, now: int) -> None:
+        """Take over what all daemons have put and ended. Never raises because of the store."""
+        try:
+            found = await self._store.command("HGETALL", _ALL)
+            every = {field: _decoded(field, value) for field, value in zip(found[::2], found[1::2], strict=True)}
+            self._mirror = {(one.account, one.name): one for one in every.values() if _holds(one, now)}
+            for field, one in every.items():
+                if not _holds(one, now):
+                    await self._store.command("EVAL", _DROP, 1, _ALL, field, _value(one))
+        except StoreError:
+            return
+
+    def find(self, account: str, names: Iterable[str], now: int) -> Suspension | None:
+        """Return the first suspension of an account that is in force under one of the names, as the mirror knows it."""
+        if not self._mirror:
+            return None
+        for name in names:
+            suspended = self._mirror.get((account, name))
+            if suspended is not None and _holds(suspended, now):
+                return Suspension(name, suspended.until, suspended.ref)
+        return None
+
+    def all(self, now: int) -> list[Suspended]:
+        """Return those in force, the oldest first."""
+        return sorted((one for one in self._mirror.values() if _holds(one, now)), key=lambda one: one.at)
+
+    def accounts(self) -> int:
+        """Return how many accounts have something suspended."""
+        return len({account for account, _ in self._mirror})
+
+
+def _holds(suspended: Suspended, now: int) -> bool:
+    return not suspended.until or suspended.until > now
+
+
+def _value(suspended: Suspended) -> bytes:
+    """Return what the script reads (end and reference), then what people want to know."""
+    story = {"subject": suspended.subject, "at": suspended.at, "who": suspended.who, "why": suspended.why}
+    return f"{suspended.until} {suspended.ref} {json.dumps(story)}".encode("ascii")
+
+
+def _suspended(account: str, name: str, value: bytes) -> Suspended:
+    until, ref, text = value.decode("ascii").split(" ", 2)
+    story = json.loads(text)
+    return Suspended(account, name, story["subject"], story["at"], int(until), story["who"], story["why"], ref)
+
+
+def _decoded(field: bytes, value: bytes) -> Suspended:
+    account, name = field.decode("utf-8", "surrogateescape").split("\n", 1)
+    return _suspended(account, name, value)
+
+
+def _field(account: str, name: str) -> bytes:
+    return f"{account}\n{name}".encode("utf-8", "surrogateescape")

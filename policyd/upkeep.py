@@ -1,0 +1,56 @@
+"""What is done once a second, off the answer's path: the index and the trails written, the mirror refreshed."""
+
+import asyncio
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+
+from policyd.clock import Clock
+from policyd.errors import StoreError
+from policyd.store.index import Index
+from policyd.store.last import LastLogins
+from policyd.store.redis import RedisStore
+from policyd.store.trail import Trail
+from policyd.suspension import Suspensions
+from policyd.verdicts import Usages
+
+EVERY = 1.0
+
+_log = logging.getLogger("policyd")
+
+
+@dataclass(frozen=True, slots=True)
+class Upkeep:
+    """The parts of a daemon that need it."""
+
+    store: RedisStore
+    usages: Usages
+    index: Index
+    trail: Trail
+    last_logins: LastLogins
+    suspensions: Suspensions
+
+    async def run(self, clock: Clock) -> None:
+        """Do it for ever, and ask the store whether it is there: nobody else might, with inbound mail only."""
+        await self.suspensions.refresh(clock.now())
+        while True:
+            await asyncio.sleep(EVERY)
+            try:
+                with suppress(StoreError):
+                    await self.store.probe()
+                await self._write()
+                await self.suspensions.refresh(clock.now())
+            except Exception:  # noqa: BLE001  # a bug there must not end the upkeep
+                _log.exception("the index could not be written")
+
+    async def end(self, running: asyncio.Task[None]) -> None:
+        """End ``running``, and write what is left."""
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await self._write()
+
+    async def _write(self) -> None:
+        await self.usages.spread()
+        await self.index.flush()
+        await self.trail.flush()
+        await self.last_logins.flush()
