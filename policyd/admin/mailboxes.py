@@ -41,4 +41,10 @@ def _names(request: AdminRequest) -> list[str]:
 
 
 def _is_name(name: object) -> bool:
-    return isinstance(name, str) and 0 < len(name) <= LONGEST and name.isprintable()
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST:
+        return False
+    try:
+        name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True

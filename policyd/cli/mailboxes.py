@@ -153,9 +153,9 @@ def _table(found: list[Judgement]) -> Table:
 def _commands(report: Report) -> Iterator[str]:
     yield f"# {_summary(report)}; with search in the place of expunge, doveadm shows what would go"
     for one in report.idle:
-        name = printable(one.mailbox)
-        if _WILDCARDS & set(name):
-            yield f"# left out, since doveadm takes it for a pattern: {name}"
+        name = one.mailbox
+        if _WILDCARDS & set(name) or not name.isprintable():
+            yield f"# left out, since doveadm would take it for others' or none: {printable(name)}"
             continue
         yield f"# {name}: last login {day_text(one.last_login)}"
         yield f"doveadm expunge -u {shlex.quote(name)} mailbox INBOX savedbefore {report.days}d"
