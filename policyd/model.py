@@ -170,13 +170,15 @@ class CounterType(Word):
 
     RING = "ring"
     LOG = "log"
+    PACE = "pace"
 
 
 class Charge(NamedTuple):
     """Units to be put on one subject's counter.
 
     ``cost`` is what is asked for; in a settlement it is the sum that the receipts must have.
-    ``window`` is in milliseconds. ``observed`` counts past ``max`` and never refuses.
+    ``window`` is in milliseconds. A pace lets one unit through in each, and ``max`` is how long the
+    next slot may be away, in ms. ``observed`` counts past ``max`` and never refuses.
     ``once`` charges a message once, however many requests it makes. ``skipped`` marks a recipient
     that the limit does not look at, so that a settlement leaves it out too. With ``lock`` (ms) a
     first refusal is followed by others for so long, whatever is counted meanwhile.
@@ -204,9 +206,10 @@ class Episode(NamedTuple):
 class Usage(NamedTuple):
     """What one counter held when the store looked at it.
 
-    ``used`` includes the charge when it was made; ``max`` is a temporary raise's while there is one.
-    ``fits_at`` is 0 when the cost fitted, the moment from which it would fit, or ``NEVER_FITS``.
-    ``episode`` is set exactly when the cost did not fit.
+    ``used`` includes the charge when it was made; of a pace it is how long the next slot is away, in
+    ms. ``max`` is a temporary raise's while there is one. ``fits_at`` is 0 when the cost fitted, the
+    slot that a pace has reserved for it when that is to come, the moment from which it would fit, or
+    ``NEVER_FITS``. ``episode`` is set exactly when the cost did not fit.
     """
 
     used: int

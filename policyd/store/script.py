@@ -17,6 +17,7 @@ from policyd.store.base import Call, Op
 LATE = 3
 _ADMITTED, _UNKNOWN, _SUSPENDED, _REPEATED = 1, 2, 4, 10
 _OBSERVED, _ONCE, _SKIPPED = 1, 2, 4
+_AT_SLOT = 2
 _HEAD = Struct("<BQQQQQB").pack
 _CHARGE = Struct("<BBQQQQ").pack
 _OPS = {Op.CHARGE: 1, Op.SETTLE: 2, Op.GIVE_BACK: 3, Op.PEEK: 4}
@@ -96,7 +97,7 @@ def decode(call: Call, reply: Sequence[int | bytes]) -> Outcome:
     for at in range(end, len(reply), 4):
         number, fits_at, ref, started = reply[at : at + 4]
         text = ref.decode("ascii") if isinstance(ref, bytes) else ""
-        episode = Episode(text, bool(started) and code < _REPEATED)
+        episode = None if started == _AT_SLOT else Episode(text, bool(started) and code < _REPEATED)
         usages[int(number) - 1] = usages[int(number) - 1]._replace(fits_at=int(fits_at), episode=episode)
     return Outcome(admitted, code >= _REPEATED, numbers[1], tuple(usages), base == _UNKNOWN)
 

@@ -1,7 +1,8 @@
 """The counter types as slowly and plainly as can be: every entry is kept and added up each time.
 
 A counter has the same functions as its Lua file. ``peek`` returns the units in the window; ``apply``
-adds some and returns the receipt's grain and place; ``undo`` takes some out of a place.
+adds some and returns the receipt's grain and place; ``undo`` takes some out of a place. Of a pace
+``peek`` returns how long the next slot is away.
 """
 
 from math import ceil
@@ -94,7 +95,35 @@ class Log:
         return now + window
 
 
-Counter = Ring | Log
+class Pace:
+    """Takes slots one after the other: [where it begins, where the next may begin], the earliest first."""
+
+    def __init__(self) -> None:
+        self.slots: list[list[int]] = []
+        self.newest = 0
+
+    def peek(self, now: int, _window: int) -> int:
+        """Return how long the next slot is away; a clock that was stepped back takes the slots with it."""
+        return max(0, self.slots[-1][1] - max(now, self.newest)) if self.slots else 0
+
+    def apply(self, now: int, window: int, units: int) -> tuple[int, int]:
+        """Take slots from the next one on."""
+        slot = now + self.peek(now, window)
+        self.newest = now
+        self.slots.append([slot, slot + units * window])
+        return window, slot
+
+    def undo(self, grain: int, place: int, units: int) -> None:
+        """Free slots, if they are the last that were taken."""
+        if self.slots and self.slots[-1][1] == place + units * grain:
+            self.slots.append([place, place])
+
+    def fits_at(self, now: int, _window: int, need: int) -> int:
+        """Return the moment from which the next slot is ``need`` ms nearer."""
+        return now + need
+
+
+Counter = Ring | Log | Pace
 
 
 def _split(time: int, units: int) -> list[list[int]]:

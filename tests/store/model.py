@@ -4,16 +4,22 @@ What the real script does with a list of calls is compared with what this does. 
 here, so a comparison must be over before the first one would.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
 from policyd.model import NEVER_FITS, Charge, CounterType, Episode, Outcome, Usage
 from policyd.store.base import Call, Op, Record
-from tests.store.counters import Counter, Log, Ring
+from tests.store.counters import Counter, Log, Pace, Ring
 
 Name = tuple[str, str]
 """A limit and a subject: what a counter is for."""
+
+HOUR = 3_600_000
+
+_MADE: dict[CounterType, Callable[[], Counter]] = {CounterType.RING: Ring, CounterType.LOG: Log, CounterType.PACE: Pace}
+_OTHER = {CounterType.RING: CounterType.LOG, CounterType.LOG: CounterType.RING}
+"""A limit whose max crosses the border between two types goes on with what the other one holds."""
 
 
 @dataclass
@@ -99,7 +105,8 @@ class Model:
             if charge.once and receipt and receipt.places:
                 charge = one.charge = charge._replace(cost=0)
             locked = charge.lock > 0 and self._locks.get(_name(charge), 0) > now
-            fits = charge.cost == 0 or (one.used + charge.cost <= charge.max and not locked)
+            asked = 0 if charge.type is CounterType.PACE else charge.cost
+            fits = charge.cost == 0 or (one.used + asked <= charge.max and not locked)
             admitted = admitted and (fits or charge.observed)
             fits_at = 0 if fits else self._locks[_name(charge)] if locked else self._fits_at(one, now)
             if not fits and call.op is Op.CHARGE and charge.lock and not charge.observed and fits_at != NEVER_FITS:
@@ -110,7 +117,10 @@ class Model:
             return Outcome(admitted, repeated=False, now=now, usages=tuple(usages))
         receipts = message.receipts if message else {}
         for index, one in enumerate(looked):
-            if one.charge.cost:
+            paced = one.charge.type is CounterType.PACE
+            if one.charge.cost and not (paced and usages[index].episode):
+                slot = now + one.used if paced and one.used else 0
+                usages[index] = usages[index]._replace(fits_at=slot or usages[index].fits_at)
                 self._put(receipts, one, one.charge.cost, now)
             if one.charge.skipped:
                 receipts.setdefault(_name(one.charge), Receipt(one.charge.type)).skipped += 1
@@ -150,7 +160,7 @@ class Model:
         looked = []
         for charge in call.charges:
             name = _name(charge)
-            own, other = self._counters.get((charge.type, name)), self._counters.get((_other(charge.type), name))
+            own, other = self._counters.get((charge.type, name)), self._other(charge.type, name)
             used = own.peek(now, charge.window) if own else 0
             moved = other.peek(now, charge.window) if other and not own else 0
             looked.append(Looked(charge, used + moved, moved))
@@ -158,13 +168,18 @@ class Model:
 
     def _put(self, receipts: dict[Name, Receipt], one: Looked, units: int, now: int) -> None:
         charge, name = one.charge, _name(one.charge)
-        self._counters.pop((_other(charge.type), name), None)
-        counter = self._counters.setdefault((charge.type, name), _made(charge.type))
+        if charge.type in _OTHER:
+            self._counters.pop((_OTHER[charge.type], name), None)
+        counter = self._counters.setdefault((charge.type, name), _MADE[charge.type]())
         grain, place = counter.apply(now, charge.window, units + one.moved)
         one.used, one.moved = counter.peek(now, charge.window), 0
         receipt = receipts.setdefault(name, Receipt(charge.type))
         receipt.type = charge.type
         receipt.places.append([grain, place, units])
+
+    def _other(self, type_: CounterType, name: Name) -> Counter | None:
+        """Return the counter of the type that the limit may have had before."""
+        return self._counters.get((_OTHER[type_], name)) if type_ in _OTHER else None
 
     def _take_back(self, name: Name, receipt: Receipt, units: int) -> None:
         counter = self._counters.get((receipt.type, name))
@@ -176,12 +191,13 @@ class Model:
 
     def _fits_at(self, one: Looked, now: int) -> int:
         charge = one.charge
-        if charge.cost > charge.max:
+        asked = 0 if charge.type is CounterType.PACE else charge.cost
+        if asked > charge.max:
             return NEVER_FITS
         if charge.lock and not charge.observed:
             return now + charge.lock
-        counter = self._counters.get((charge.type, _name(charge))) or _made(charge.type)
-        return counter.fits_at(now, charge.window, one.used + charge.cost - charge.max)
+        counter = self._counters.get((charge.type, _name(charge))) or _MADE[charge.type]()
+        return counter.fits_at(now, charge.window, one.used + asked - charge.max)
 
     def _episode(self, op: Op, charge: Charge, now: int, fits_at: int) -> Episode:
         ref, ends = self._episodes.get(_name(charge), ("", 0))
@@ -189,12 +205,15 @@ class Model:
         if op is Op.PEEK:
             return Episode("" if started else ref, started=False)
         ref = str(next(self._refs)) if started else ref
-        ends = max(now + charge.window, fits_at if charge.lock else 0)
+        lasts = max(charge.window, HOUR) if charge.type is CounterType.PACE else charge.window
+        ends = max(now + lasts, fits_at if charge.lock else 0)
         self._episodes[_name(charge)] = ref, ends
         return Episode(ref, started)
 
 
 def _wanted(charge: Charge, record: Record, receipt: Receipt | None) -> int:
+    if charge.type is CounterType.PACE:
+        return receipt.sum if receipt else 0
     if receipt is None or charge.skipped:
         return 0
     counted = max(record.recipients - record.uncharged - receipt.skipped, min(receipt.sum, record.recipients))
@@ -203,11 +222,3 @@ def _wanted(charge: Charge, record: Record, receipt: Receipt | None) -> int:
 
 def _name(charge: Charge) -> Name:
     return charge.limit, charge.subject
-
-
-def _made(type_: CounterType) -> Counter:
-    return Ring() if type_ is CounterType.RING else Log()
-
-
-def _other(type_: CounterType) -> CounterType:
-    return CounterType.LOG if type_ is CounterType.RING else CounterType.RING

@@ -17,6 +17,9 @@ KEEP = 7_200_000
 NOON = START - START % DAY + DAY // 2
 """An edge of every slot that divides half a day."""
 
+RATE_TYPES = (CounterType.RING, CounterType.LOG)
+"""The counter types of rate limits."""
+
 _accounts = count(1)
 
 

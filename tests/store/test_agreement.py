@@ -12,9 +12,12 @@ from tests.store.model import Model
 from tests.store.scripted import HOUR, NOON, Scripted, account, charge, record
 
 LIMITS = ("plain", "locking", "once", "observed")
+PACES = ("pace", "pace-observed")
 LOCK = 5 * 60_000
 MAXIMA = (0, 1, 3, 5, 100, 128, 129, 135, 400)
 WINDOWS = (60_000, 61_001, 600_000, HOUR)
+SLOTS = ((6000, 30_000), (7000, 20_000), (20, 100), (60_000, 0))
+"""How long one slot is, and how long the next may be away."""
 
 
 class Step(NamedTuple):
@@ -30,6 +33,8 @@ class Step(NamedTuple):
     uncharged: int
     change: tuple[int, int, int] | None
     """Which limit gets which max and window from now on."""
+    slot: tuple[int, int]
+    """What the paces have from now on."""
 
 
 def _gaps() -> st.SearchStrategy[int]:
@@ -51,12 +56,13 @@ _STEPS = st.builds(
     recipients=st.integers(0, 6),
     uncharged=st.integers(0, 1),
     change=st.none() | st.none() | st.tuples(st.integers(0, 3), st.sampled_from(MAXIMA), st.sampled_from(WINDOWS)),
+    slot=st.sampled_from(SLOTS),
 )
 
 
 @settings(max_examples=250, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
-@given(steps=st.lists(_STEPS, min_size=1, max_size=40), number=st.integers(1, 4))
-def test_same_outcomes(scripted: Scripted, steps: list[Step], number: int) -> None:
+@given(steps=st.lists(_STEPS, min_size=1, max_size=40), number=st.integers(1, 4), paces=st.integers(0, 2))
+def test_same_outcomes(scripted: Scripted, steps: list[Step], number: int, paces: int) -> None:
     """Charges, settlements, repeats, changed limits and clocks that step back leave both in one state."""
     model, refs = Model(), Refs()
     name, now, limits = account(), NOON, [_limit(name) for name in LIMITS[:number]]
@@ -64,10 +70,11 @@ def test_same_outcomes(scripted: Scripted, steps: list[Step], number: int) -> No
         now += step.passed
         if step.change and step.change[0] < number:
             limits[step.change[0]] = _changed(limits[step.change[0]], *step.change[1:])
-        call = _call(step, name, limits)
+        paced = [_pace(pace, *step.slot) for pace in PACES[:paces]]
+        call = _call(step, name, [*limits, *paced])
         expected, found = model.ask(call, now), scripted.ask(call, now)
         assert refs.same(found) == refs.numbered(expected)
-        for one in limits:
+        for one in (*limits, *paced):
             look = Call(Op.PEEK, name, None, (one._replace(cost=0),))
             assert scripted.ask(look, now).usages[0].used == model.ask(look, now).usages[0].used
 
@@ -99,6 +106,10 @@ def _limit(name: str) -> Charge:
     return charge(limit=name, observed=name == "observed", lock=LOCK if name == "locking" else 0)
 
 
+def _pace(name: str, window: int, longest: int) -> Charge:
+    return charge(longest, type=CounterType.PACE, window=window, limit=name, observed=name == "pace-observed")
+
+
 def _changed(one: Charge, maximum: int, window: int) -> Charge:
     type_ = CounterType.LOG if maximum <= 128 else CounterType.RING
     return one._replace(type=type_, max=maximum, window=window)
@@ -106,7 +117,7 @@ def _changed(one: Charge, maximum: int, window: int) -> Charge:
 
 def _call(step: Step, name: str, limits: list[Charge]) -> Call:
     charges = []
-    for one, cost, skipped in zip(limits, step.costs, step.skipped, strict=False):
+    for one, cost, skipped in zip(limits, step.costs * 2, step.skipped * 2, strict=False):
         once = one.limit == "once"
         charges.append(one._replace(cost=0 if skipped else cost, once=once, skipped=skipped))
     if step.op is Op.PEEK:

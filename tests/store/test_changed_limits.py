@@ -3,7 +3,7 @@
 import pytest
 
 from policyd.model import CounterType
-from tests.store.scripted import DAY, HOUR, MINUTE, NOON, Customer, charge, record
+from tests.store.scripted import DAY, HOUR, MINUTE, NOON, RATE_TYPES, Customer, charge, record
 
 
 @pytest.mark.parametrize(("before", "after"), [(400, 100), (100, 400)], ids=["ring to log", "log to ring"])
@@ -89,7 +89,7 @@ def test_another_window_of_a_log_keeps_the_times(customer: Customer) -> None:
     assert customer.used(charge(100, window=10 * MINUTE), now=NOON + 49 * MINUTE) == 10
 
 
-@pytest.mark.parametrize("type_", list(CounterType))
+@pytest.mark.parametrize("type_", RATE_TYPES)
 def test_receipts_of_the_old_type_are_not_lost(customer: Customer, type_: CounterType) -> None:
     """A message that is open while the type changes is settled, and given back, as far as it can be."""
     before = charge(400 if type_ is CounterType.RING else 100)

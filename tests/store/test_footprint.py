@@ -6,7 +6,7 @@ import pytest
 
 from policyd.model import Charge, CounterType
 from policyd.store.base import Call, Op
-from tests.store.scripted import HOUR, MINUTE, NOON, Customer, Scripted, charge, record
+from tests.store.scripted import HOUR, MINUTE, NOON, RATE_TYPES, Customer, Scripted, charge, record
 from tests.support.redis import RedisServer, binaries, running
 
 SUBJECT = "a.rather.long.user.name@a-customer-with-a-long-name.example"
@@ -52,7 +52,7 @@ def test_a_subject_costs_less_than_a_kib(
     assert usage < KIB
 
 
-@pytest.mark.parametrize("type_", list(CounterType))
+@pytest.mark.parametrize("type_", RATE_TYPES)
 def test_an_observed_limit_does_not_grow_with_its_traffic(customer: Customer, type_: CounterType) -> None:
     """A counter that counts far past its max still takes less than 1 KiB, and is right to one sub-window."""
     one = charge(100, type=type_, observed=True)

@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from policyd.model import NEVER_FITS, Charge, CounterType
-from tests.store.scripted import DAY, HOUR, MINUTE, NOON, Customer, Scripted, charge
+from tests.store.scripted import DAY, HOUR, MINUTE, NOON, RATE_TYPES, Customer, Scripted, charge
 
-TYPES = list(CounterType)
+TYPES = RATE_TYPES
 WINDOWS = (MINUTE, 61_001, HOUR, DAY)
 
 
@@ -56,7 +56,7 @@ def _gaps(window: int) -> st.SearchStrategy[int]:
 
 
 @settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
-@given(data=st.data(), type_=st.sampled_from(TYPES), window=st.sampled_from(WINDOWS), maximum=st.integers(1, 12))
+@given(data=st.data(), type_=st.sampled_from(RATE_TYPES), window=st.sampled_from(WINDOWS), maximum=st.integers(1, 12))
 def test_never_lax_and_hardly_strict(
     scripted: Scripted, data: st.DataObject, type_: CounterType, window: int, maximum: int
 ) -> None:
@@ -83,7 +83,7 @@ def test_never_lax_and_hardly_strict(
 
 @settings(max_examples=100, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    type_=st.sampled_from(TYPES),
+    type_=st.sampled_from(RATE_TYPES),
     window=st.sampled_from(WINDOWS),
     gaps=st.lists(st.integers(0, MINUTE), min_size=5, max_size=20),
     cost=st.integers(1, 5),
@@ -106,7 +106,7 @@ def test_fits_at_is_the_first_moment(
     assert type_ is CounterType.LOG or fits_at % ceil(window / 60) == 0
 
 
-@pytest.mark.parametrize("type_", TYPES)
+@pytest.mark.parametrize("type_", RATE_TYPES)
 def test_a_burst_at_both_ends_of_an_hour(customer: Customer, type_: CounterType) -> None:
     """400 at the end of a slot and 400 at the start of the slot 60 later are in one hour: none of those passes."""
     one = charge(400, type=type_)
@@ -136,7 +136,7 @@ def test_the_first_over_the_limit_is_the_one_after_max(customer: Customer) -> No
     assert customer.used(one, now=NOON + 401) == 400
 
 
-@pytest.mark.parametrize("type_", TYPES)
+@pytest.mark.parametrize("type_", RATE_TYPES)
 def test_a_cost_over_max_never_fits(customer: Customer, type_: CounterType) -> None:
     """Five at once can never fit four, and say so; four fit."""
     one = charge(4, type=type_)
@@ -145,7 +145,7 @@ def test_a_cost_over_max_never_fits(customer: Customer, type_: CounterType) -> N
     assert customer.charge(one._replace(cost=4)).admitted
 
 
-@pytest.mark.parametrize("type_", TYPES)
+@pytest.mark.parametrize("type_", RATE_TYPES)
 def test_a_max_of_zero_lets_nothing_through(customer: Customer, type_: CounterType) -> None:
     """``max: 0`` refuses the first one, and no moment is named."""
     outcome = customer.charge(charge(0, type=type_))
@@ -169,7 +169,7 @@ def test_all_limits_or_none(customer: Customer) -> None:
     assert customer.charge(wide, narrow).usages[0].used == 4
 
 
-@pytest.mark.parametrize("type_", TYPES)
+@pytest.mark.parametrize("type_", RATE_TYPES)
 def test_an_observed_limit_counts_past_max(customer: Customer, type_: CounterType) -> None:
     """A limit that only observes refuses nothing, counts all, and says what it would have refused."""
     one = charge(2, type=type_, observed=True)
@@ -197,7 +197,7 @@ def test_subjects_accounts_and_limits_are_apart(scripted: Scripted) -> None:
     assert second.used(one) == 0
 
 
-@pytest.mark.parametrize("type_", TYPES)
+@pytest.mark.parametrize("type_", RATE_TYPES)
 def test_a_clock_that_steps_back_gives_no_second_hour(customer: Customer, type_: CounterType) -> None:
     """After the clock of Redis is set back, what was counted counts on."""
     one = charge(2, type=type_)

@@ -4,12 +4,10 @@ import pytest
 
 from policyd.model import CounterType
 from policyd.store.base import Call, Op
-from tests.store.scripted import KEEP, MINUTE, NOON, Customer, charge, record
-
-TYPES = list(CounterType)
+from tests.store.scripted import KEEP, MINUTE, NOON, RATE_TYPES, Customer, charge, record
 
 
-@pytest.mark.parametrize("type_", TYPES)
+@pytest.mark.parametrize("type_", RATE_TYPES)
 def test_a_repeat_is_charged_once(customer: Customer, type_: CounterType) -> None:
     """The same request of the same message again, even much later, is answered as the first time."""
     one = charge(100, type=type_)

@@ -48,6 +48,8 @@ def test_replies_become_outcomes() -> None:
     assert decode(call, [0, 7, 1, 400, 400, 400, 2, 99, b"REF", 1]) == Outcome(False, False, 7, usages)
     quiet = (usages[0], Usage(400, 400, 99, Episode("REF", started=False)))
     assert decode(call, [10, 7, 1, 400, 400, 400, 2, 99, b"REF", 1]) == Outcome(False, True, 7, quiet)
+    waiting = (usages[0], Usage(12, 30, 99, None))
+    assert decode(call, [1, 7, 1, 400, 12, 30, 2, 99, b"", 2]) == Outcome(True, False, 7, waiting)
     assert decode(call, [2, 7, 1, 400, 2, 400]).unknown
     assert decode(call, [12, 7, 1, 400, 2, 400]) == Outcome(
         True, True, 7, (Usage(1, 400, 0, None), Usage(2, 400, 0, None)), unknown=True

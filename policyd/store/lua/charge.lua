@@ -6,7 +6,7 @@
 --   raise:<limit>             "max end": another maximum for a while
 --   lock:<limit>:<subject>    "end ref": refused until then, whatever is tried meanwhile
 
-local NEVER_FITS = -1
+local NEVER_FITS, AT_SLOT, HOUR = -1, 2, 3600000
 
 local at = ARGV_BEFORE + count
 local stands = at < #ARGV and redis.call('HMGET', KEYS[2], unpack(ARGV, at + 1)) or {}
@@ -36,9 +36,11 @@ for number = 1, count do
       redis.call('HDEL', KEYS[2], charge.lock_field)
     end
   end
-  local need = charge.used + charge.cost - charge.max
+  -- A pace looks at how far the first slot is away, however many are taken.
+  local asked = charge.type == PACE and 0 or charge.cost
+  local need = charge.used + asked - charge.max
   if need > 0 and not fits_at then
-    if charge.cost > charge.max then
+    if asked > charge.max then
       fits_at = NEVER_FITS
     elseif charge.lock > 0 and not has(charge.flags, OBSERVED) then
       fits_at, charge.locks = now + charge.lock, true
@@ -49,11 +51,13 @@ for number = 1, count do
   if fits_at and charge.cost > 0 then
     unfit[#unfit + 1] = {number, fits_at, '', 0}
     admitted = admitted and has(charge.flags, OBSERVED)
+    -- What is only observed would run ever further ahead of its pace.
+    if charge.type == PACE then charge.cost = 0 end
   end
 end
 
 -- Each charge that does not fit belongs to an episode, which goes on while something is refused at
--- least once in a window, and as long as a lock holds.
+-- least once in a window (in an hour, of a pace), and as long as a lock holds.
 if unfit[1] then
   local function reference(key)
     local alphabet, digest, ref = '0123456789ABCDEFGHJKMNPQRSTVWXYZ', redis.sha1hex(ARGV[2] .. key .. now), ''
@@ -89,7 +93,7 @@ if unfit[1] then
         ref, said[4] = reference(key), 1
         announce(charge, fits_at, ref)
       end
-      local lasts = charge.lock > 0 and math.max(charge.window, fits_at - now) or charge.window
+      local lasts = math.max(charge.window, charge.lock > 0 and fits_at - now or 0, charge.type == PACE and HOUR or 0)
       redis.call('SET', key, string.format('%s %.0f', ref, now + lasts), 'PX', lasts)
       if charge.locks then start_lock(charge, fits_at, ref) end
     end
@@ -101,8 +105,11 @@ if op == PEEK then return answer(admitted and ADMITTED or REFUSED, unfit) end
 
 local receipts = record and record.receipts or {}
 if admitted then
-  for _, charge in ipairs(charges) do
-    if charge.cost > 0 then put(receipts, charge, charge.cost) end
+  for number, charge in ipairs(charges) do
+    if charge.cost > 0 then
+      if charge.type == PACE and charge.used > 0 then unfit[#unfit + 1] = {number, now + charge.used, '', AT_SLOT} end
+      put(receipts, charge, charge.cost)
+    end
     if has(charge.flags, SKIPPED) then
       local receipt = receipts[charge.name] or {charge.type, 0}
       receipt[2], receipts[charge.name] = receipt[2] + 1, receipt

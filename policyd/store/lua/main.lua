@@ -11,7 +11,8 @@
 --       lock for each charge that has one. op, type, flags and suspensions are one byte, all other
 --       numbers eight.
 -- Reply: code (10 more when it repeats an answer), now, then used and max for each charge, then for
---       each charge that did not fit: its number, fits_at, ref, 1 if the episode started now.
+--       each charge that did not fit: its number, fits_at, ref, 1 if the episode started now; and for
+--       each that fits at the slot of its pace, which is to come: its number, the slot, no ref, 2.
 --       Of who is suspended: SUSPENDED, now, the number of the suspension, its end (0: when it is
 --       resumed), its ref.
 --
@@ -86,7 +87,7 @@ local function put(receipts, charge, units)
   end
 end
 
--- The reply; `unfit` says what there is to say of the charges that did not fit.
+-- The reply; `unfit` says what there is to say of the charges that do not fit, or not yet.
 local function answer(code, unfit)
   local reply = {code, now}
   for number, charge in ipairs(charges) do

@@ -27,8 +27,10 @@ end
 
 -- How many units the message has on one limit in the end, of which it holds some. Limits that
 -- looked at none of its recipients keep out, unless nothing is known of the message. Postfix's count
--- does not say whom it refused after us: those who cost nothing make nobody else free.
+-- does not say whom it refused after us: those who cost nothing make nobody else free. The slots of a
+-- pace are past by then.
 local function target(charge, receipt, held)
+  if charge.type == PACE then return held end
   if record and not receipt or has(charge.flags, SKIPPED) then return 0 end
   local counted = recipients - uncharged - (receipt and receipt[2] or 0)
   counted = math.max(counted, math.min(held, recipients))
