@@ -58,7 +58,7 @@ def delivered(postfix: Postfix, recipient: str) -> Attempt:
 
 
 def test_a_full_mailbox_is_refused_and_its_neighbour_accepted(start: Start, domain: str) -> None:
-    """Above 20 MB a mailbox gets 552 5.2.2 at RCPT, declared size or not; another recipient gets the message."""
+    """Above 20 MB a mailbox gets 552 5.2.2 at RCPT, declared size or not, also by an extension; another is served."""
     postfix, store = start("")
     store.fill(f"full@{domain}", 21 * MEGABYTE)
     for options, source in ((("SIZE=1000",), FOREIGN), ((), FOREIGN), ((), LOCAL)):
@@ -67,6 +67,7 @@ def test_a_full_mailbox_is_refused_and_its_neighbour_accepted(start: Start, doma
             refused, accepted = session.rcpt(f"full@{domain}"), session.rcpt(f"empty@{domain}")
             assert (refused.code, refused.text) == (552, f"5.2.2 <full@{domain}>: {FULL}")
             assert accepted.code == 250
+            assert session.rcpt(f"full+tag@{domain}").code == 552
             assert session.data().code == 250
     until(lambda: store.messages(f"empty@{domain}") == 3, "the message arrives three times")
     assert store.messages(f"full@{domain}") == 1
