@@ -134,10 +134,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield ""
     yield _summary(report)
     if report.watched < report.days:
-        yield (
-            f"policyd saw logins on {report.watched} of the last {report.days} days: until it has on all of them,"
-            " only those are listed whose last login Dovecot knows"
-        )
+        yield f"policyd saw logins on {report.watched} of the last {report.days} days; days without any do not count"
 
 
 def _table(found: list[Judgement]) -> Table:

@@ -45,10 +45,7 @@ class MailSite(Site):
 
     def unwatched(self, days: int) -> str:
         """Return what the command says while not all of the 40 days were watched."""
-        return (
-            f"policyd saw logins on {days} of the last 40 days: until it has on all of them, only those are listed"
-            " whose last login Dovecot knows"
-        )
+        return f"policyd saw logins on {days} of the last 40 days; days without any do not count"
 
     def day(self, ago: int = 0) -> str:
         """Return a day by the clock of the daemon."""
