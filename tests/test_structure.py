@@ -17,7 +17,7 @@ ROOMS = [
     {"policy"},
     {"store"},
     {"settlement", "status", "explain", "show", "suspension", "owner"},
-    {"service", "logins"},
+    {"service", "logins", "replay"},
     {"metrics", "log"},
     {"verdicts", "recorder", "login_recorder"},
     {"server"},

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from policyd import __version__
-from policyd.cli import config, daemon, events, explain, key, mailboxes, query, reset, status, suspend
+from policyd.cli import config, daemon, events, explain, key, mailboxes, query, replay, reset, status, suspend
 
 app = typer.Typer(
     name="policyd",
@@ -25,6 +25,7 @@ app.command("init-key")(key.init_key)
 app.command()(mailboxes.mailboxes)
 app.command()(suspend.suspend)
 app.command()(suspend.resume)
+app.command("replay")(replay.replay_)
 app.add_typer(config.app, name="config")
 
 

@@ -73,10 +73,10 @@ class Refusal:
 
 
 class MailLog:
-    """Follows one log file. Every property reads what was added since."""
+    """Follows one log file, ``path``. Every property reads what was added since."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._offset = 0
         self._messages: dict[str, Message] = {}
         self._refusals: list[Refusal] = []
@@ -123,7 +123,7 @@ class MailLog:
         return until(lambda: next(filter(found.search, self.lines[since:]), ""), f"Postfix logs {pattern!r}")
 
     def _read(self) -> None:
-        with self._path.open("rb") as log:
+        with self.path.open("rb") as log:
             log.seek(self._offset)
             added = log.read()
         complete = added[: added.rfind(b"\n") + 1]
