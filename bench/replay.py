@@ -84,7 +84,8 @@ def main() -> None:
         started = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         seconds = time.perf_counter() - started
-    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    worked, memory = used.ru_utime + used.ru_stime, used.ru_maxrss // 1024
     answer = json.loads(done.stdout)
     lines, recipients = answer["log"]["lines"], sum(answer["recipients"].values())
     print(

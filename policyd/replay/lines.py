@@ -11,7 +11,6 @@ Whatever other lines hold is counted and left alone.
 """
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from policyd.replay.stamps import PATTERN, Stamps
@@ -109,8 +108,9 @@ def parse(text: str, stamps: Stamps) -> Lines:
     headed = 0
     for match in _LINE.finditer(text):
         headed += 1
-        if match.lastgroup != "host":
-            events.extend(_events(match, stamps))
+        event = _event(match, stamps) if match.lastgroup != "host" else None
+        if event is not None:
+            events.append(event)
     total = text.count("\n") + (text != "" and not text.endswith("\n"))
     return Lines(events, total, total - headed)
 
@@ -121,27 +121,39 @@ def first_moment(text: str, stamps: Stamps) -> int | None:
     return next((moment for moment in moments if moment is not None), None)
 
 
-def _events(match: re.Match[str], stamps: Stamps) -> Iterator[LogEvent]:
+def _event(match: re.Match[str], stamps: Stamps) -> LogEvent | None:
     at = stamps.read(match["stamp"])
     if at is None:
-        return
-    line = Line(at, match["host"], match["id"])
-    if match["delivered"] is not None:
-        rest, recipient = match["delivered"], match["to"]
-        if "status=" in rest:
-            yield Delivered(line, recipient, _first(_ORIGINAL, rest) or recipient, _first(_HANDED_ON, rest))
-    elif match["queued"] is not None:
-        yield Queued(line, match["sender"], int(match["size"]), int(match["queued"]))
-    elif match["removed"] is not None:
-        yield Removed(line)
-    elif match["received"] is not None:
-        rest = match["received"]
-        yield Received(line, _port(match), match["client"], _first(_LOGIN, rest), bool(_AGAIN.search(rest)))
-    elif match["picked_up"] is not None:
-        yield Received(line, "pickup", "", "", again=False)
-    elif found := _OURS.search(match["refused"]):
-        login = _first(_LOGIN_REFUSED, match["refused"])
-        yield Refused(line, _port(match), match["refused_client"], login, *found.groups())
+        return None
+    line, kind = Line(at, match["host"], match["id"]), match.lastgroup
+    if kind == "delivered":
+        return _delivered(line, match["to"], match["delivered"])
+    if kind == "queued":
+        return Queued(line, match["sender"], int(match["size"]), int(match["queued"]))
+    if kind == "removed":
+        return Removed(line)
+    if kind in {"received", "picked_up"}:
+        return _received(line, match)
+    return _refused(line, match)
+
+
+def _received(line: Line, match: re.Match[str]) -> Received:
+    rest = match["received"]
+    if rest is None:
+        return Received(line, "pickup", "", "", again=False)
+    return Received(line, _port(match), match["client"], _first(_LOGIN, rest), again=bool(_AGAIN.search(rest)))
+
+
+def _refused(line: Line, match: re.Match[str]) -> Refused | None:
+    rest, client = match["refused"], match["refused_client"]
+    found = _OURS.search(rest)
+    return found and Refused(line, _port(match), client, _first(_LOGIN_REFUSED, rest), *found.groups())
+
+
+def _delivered(line: Line, recipient: str, rest: str) -> Delivered | None:
+    if "status=" not in rest:
+        return None
+    return Delivered(line, recipient, _first(_ORIGINAL, rest) or recipient, _first(_HANDED_ON, rest))
 
 
 def _port(match: re.Match[str]) -> str:
