@@ -18,6 +18,7 @@ from policyd.clock import Clock
 from policyd.errors import ListenError, ProtocolError
 from policyd.model import LoginAnswer, LoginCommand, LoginRequest
 from policyd.server.base import Throttle
+from policyd.server.http import TRUSTED
 from policyd.wire import dovecot
 
 PATH = "/dovecot"
@@ -89,6 +90,7 @@ def dovecot_app(decider: Decider, key: Key, clock: Clock) -> web.Application:
             status = HTTPStatus.UNAUTHORIZED if shown is None else HTTPStatus.FORBIDDEN
             _complain(throttle, request, "shows no key" if shown is None else "shows a wrong key")
             return web.Response(status=status, text=f"{status.phrase}\n")
+        request.app[TRUSTED].add(request.protocol)
         try:
             async with asyncio.timeout(BODY_TIMEOUT):
                 body = await request.read()
@@ -101,6 +103,7 @@ def dovecot_app(decider: Decider, key: Key, clock: Clock) -> web.Application:
         return web.Response(body=dovecot.encode(answer), content_type="application/json")
 
     app = web.Application(client_max_size=dovecot.MAX_BODY)
+    app[TRUSTED] = set()
     app.router.add_post(PATH, handle)
     return app
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
@@ -16,6 +17,9 @@ Ready = Callable[[], tuple[bool, str]]
 
 MOST_CONNECTIONS = 256
 """Connections of one HTTP listener. On a shared host every script reaches loopback, and descriptors are Postfix's."""
+
+TRUSTED: web.AppKey[set[asyncio.Protocol]] = web.AppKey("trusted", set)
+"""Of an application whose peers have to show who they are: the connections that have."""
 
 _ACCEPT_ANY = ""
 
@@ -54,9 +58,14 @@ def _encode(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
 
 
 class HttpServer:
-    """Serves one application on listening sockets, with a bounded number of connections."""
+    """Serves one application on listening sockets, with a bounded number of connections.
+
+    One that is too many is refused. Where the application has TRUSTED, the oldest that is not among
+    them makes room instead, so that no stranger keeps others out.
+    """
 
     def __init__(self, app: web.Application, most: int = MOST_CONNECTIONS) -> None:
+        self._trusted = app.get(TRUSTED)
         app.on_response_prepare.append(_name_nobody)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         self._most = most
@@ -81,9 +90,21 @@ class HttpServer:
 
     def _new_connection(self) -> asyncio.BaseProtocol:
         server = self._runner.server
-        if server is None or len(server.connections) >= self._most:
+        if server is None:
+            return _Refusal()
+        present = [one for one in server.connections if one.transport is not None]
+        if self._trusted is not None:
+            self._trusted.intersection_update(present)
+        if len(present) >= self._most and not self._made_room(present):
             return _Refusal()
         return server()
+
+    def _made_room(self, present: Sequence[RequestHandler]) -> bool:
+        trusted = self._trusted
+        stranger = None if trusted is None else next((one for one in present if one not in trusted), None)
+        if stranger is not None:
+            stranger.force_close()
+        return stranger is not None
 
 
 class _Refusal(asyncio.Protocol):

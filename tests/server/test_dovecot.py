@@ -1,5 +1,6 @@
 """The listener that Dovecot asks: who may ask, what is answered, what is bounded."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -151,6 +152,36 @@ def test_strangers_are_complained_about_once_in_a_while(ask: Ask, caplog: pytest
     assert line.startswith("a client of listen.dovecot")
     assert line.endswith("shows a wrong key")
     assert SECRET not in line
+
+
+def test_strangers_keep_nobody_out(run: Run, short_dir: Path, key_file: Path) -> None:
+    """When all connections are taken, the oldest that has not shown the key makes room; those that have stay."""
+    path = short_dir / "dovecot"
+
+    async def scenario() -> None:
+        app = dovecot_app(Decider(), Key(str(key_file)), ManualClock())
+        async with http_serving(app, path, most=3):
+            asked_before = await asyncio.open_unix_connection(path)
+            assert await heard(*asked_before) == 200
+            strangers = [await asyncio.open_unix_connection(path) for _ in range(5)]
+            new = await asyncio.open_unix_connection(path)
+            assert await heard(*new) == 200
+            assert await heard(*asked_before) == 200
+            assert await asyncio.wait_for(strangers[0][0].read(), 20) == b""
+            for _, writer in (asked_before, new, *strangers):
+                writer.close()
+
+    run(scenario())
+
+
+async def heard(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:
+    """Ask on a connection that stays, and return the HTTP status."""
+    head = f"{ALLOW} HTTP/1.1\r\nHost: x\r\nX-API-Key: {SECRET}\r\nContent-Length: {len(BODY)}\r\n\r\n"
+    writer.write(head.encode() + BODY)
+    async with asyncio.timeout(20):
+        answer = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(answer.lower().partition(b"content-length: ")[2].partition(b"\r")[0]))
+    return int(answer.split()[1])
 
 
 # the key
