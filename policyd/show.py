@@ -120,6 +120,7 @@ def overview_lines(config: Config, now: int) -> list[str]:
     lines = [
         f"mode      {config.mode}",
         f"postfix   {', '.join(str(endpoint) for endpoint in listen.postfix)}",
+        f"dovecot   {listen.dovecot or '-'}",
         f"metrics   {listen.metrics or '-'}",
         f"admin     {listen.admin or '-'}",
         f"store     {config.store.url}, when down: {config.store.when_down}",
@@ -132,6 +133,8 @@ def overview_lines(config: Config, now: int) -> list[str]:
         lines += ["", f"plan {terms.plan}", *_summaries(terms)]
     if config.relayed.limits:
         lines += ["", "relayed traffic, without a plan", *_summaries(config.relayed)]
+    if config.failed_logins.limits:
+        lines += ["", "failed logins, without a plan", *_summaries(config.failed_logins)]
     for schedule in config.schedules.values():
         lines += ["", *_schedule_lines(_schedule(schedule, now))]
     return lines

@@ -156,6 +156,7 @@ def test_the_overview_has_listeners_plans_and_schedules(tmp_path: Path) -> None:
     assert overview_lines(config(tmp_path), NOW) == [
         "mode      enforce",
         "postfix   unix:/run/policyd/policy",
+        "dovecot   -",
         "metrics   -",
         "admin     -",
         "store     embedded, when down: accept",
