@@ -33,6 +33,7 @@ cover: $(VENV)/.test
 bench: $(VENV)/.test packages
 	@$(BIN)/python -m bench.run
 	@$(BIN)/python -m bench.domains
+	@$(BIN)/python -m bench.logins
 
 packages:
 	@tests/install-packages
