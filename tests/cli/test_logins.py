@@ -4,59 +4,20 @@ import grp
 import json
 import os
 from collections.abc import Callable, Iterator
-from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Site
 from tests.support.command import policyd
 from tests.support.daemon import HOUR
-from tests.support.ports import free_port
-from tests.support.process import configuration
+from tests.support.logindaemon import BOB, LoginDaemon
 from tests.support.redis import RedisServer
-
-BOB = "bob@example.org"
-KEY = "0123456789abcdef"
-LIMITS: dict[str, Any] = {
-    "pop-checks": {
-        "kind": "rate", "counts": "logins", "protocols": ["pop3"], "max": 3, "window": "1h", "lock": "2h",
-    },
-    "guesses": {"kind": "rate", "counts": "failed-logins", "max": 2, "window": "1h"},
-}  # fmt: skip
-
-
-class LoginSite(Site):
-    """A Site that Dovecot asks, too."""
-
-    def __init__(self, store_url: str) -> None:
-        super().__init__(configuration(store_url, ["example.org"], LIMITS))
-        self.port = free_port()
-        key = self.base / "dovecot.key"
-        key.write_text(KEY)
-        key.chmod(0o640)
-        self.configuration["listen"] |= {"dovecot": f"127.0.0.1:{self.port}", "dovecot_key_file": str(key)}
-
-    def ask_login(self, command: str, **fields: Any) -> int:
-        """Ask as Dovecot does, and return the status of the answer."""
-        body = {"login": BOB, "protocol": "pop3", "remote": "192.0.2.7", "session_id": "", "tls": False, **fields}
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
-        headers = {"X-API-Key": KEY, "Content-Type": "application/json"}
-        connection.request("POST", f"/dovecot?command={command}", json.dumps(body), headers)
-        answer: int = json.loads(connection.getresponse().read())["status"]
-        connection.close()
-        return answer
-
-    def login(self, times: int = 1, **fields: Any) -> list[int]:
-        """Log in with the right password."""
-        return [self.ask_login("allow", **fields) for _ in range(times)]
 
 
 @pytest.fixture
-def site(redis_server: RedisServer) -> Iterator[LoginSite]:
+def site(redis_server: RedisServer) -> Iterator[LoginDaemon]:
     """Run a daemon that lets a mailbox log in three times an hour."""
-    made = LoginSite(redis_server.url)
+    made = LoginDaemon(redis_server.url)
     try:
         made.start()
         yield made
@@ -64,7 +25,7 @@ def site(redis_server: RedisServer) -> Iterator[LoginSite]:
         made.remove()
 
 
-def test_explain_a_login_that_is_let_in(site: LoginSite) -> None:
+def test_explain_a_login_that_is_let_in(site: LoginDaemon) -> None:
     """The verdict first, then how much of each limit is used; nothing is charged."""
     site.login(2)
     for _ in range(3):
@@ -75,7 +36,7 @@ def test_explain_a_login_that_is_let_in(site: LoginSite) -> None:
     assert row.split() == [BOB, "pop-checks", "#######...", "2/3", "in", "1h"]
 
 
-def test_explain_a_lock(site: LoginSite) -> None:
+def test_explain_a_lock(site: LoginDaemon) -> None:
     """A refused login is explained by the text that tell: true would send, with when it unlocks."""
     assert site.login(4) == [0, 0, 0, -1]
     site.advance(HOUR + 1000)  # nothing is used any more, and the lock holds
@@ -88,7 +49,7 @@ def test_explain_a_lock(site: LoginSite) -> None:
     assert (gauge["used"], gauge["resumes"]) == (0, "2026-05-28T22:26:40+00:00")
 
 
-def test_explain_another_protocol(site: LoginSite) -> None:
+def test_explain_another_protocol(site: LoginDaemon) -> None:
     """What no limit looks at is let in."""
     site.login(4)
 
@@ -97,14 +58,12 @@ def test_explain_another_protocol(site: LoginSite) -> None:
     )  # fmt: skip
 
 
-def test_explain_a_client(site: LoginSite) -> None:
+def test_explain_a_client(site: LoginDaemon) -> None:
     """With --client its failures are looked at; where somebody logged in, they refuse nobody."""
-    for _ in range(2):
-        site.ask_login("report", success=False, policy_reject=False, remote="198.51.100.1")
+    site.fail(2, remote="198.51.100.1")
     refused = json.loads(site.run("explain", "--login", BOB, "--client", "198.51.100.1", "--json")[1])
     site.login()
-    for _ in range(2):
-        site.ask_login("report", success=False, policy_reject=False)
+    site.fail(2)
     _, output, _ = site.run("explain", "--login", BOB, "--client", "192.0.2.7")
 
     assert (refused["action"], refused["known"]) == ("reject", False)
@@ -113,7 +72,7 @@ def test_explain_a_client(site: LoginSite) -> None:
     assert "192.0.2.7 is known" in output
 
 
-def test_explain_needs_a_protocol_that_there_is(site: LoginSite) -> None:
+def test_explain_needs_a_protocol_that_there_is(site: LoginDaemon) -> None:
     """A slip is named."""
     assert site.run("explain", "--login", BOB, "--protocol", "pop") == (
         2, "", "policyd: 'pop' is no protocol (did you mean pop3?)\n",
@@ -121,18 +80,17 @@ def test_explain_needs_a_protocol_that_there_is(site: LoginSite) -> None:
 
 
 @pytest.mark.parametrize(("subject", "limit"), [(BOB, "pop-checks"), ("198.51.100.1", "guesses")])
-def test_status_of_a_mailbox_and_of_a_client(site: LoginSite, subject: str, limit: str) -> None:
+def test_status_of_a_mailbox_and_of_a_client(site: LoginDaemon, subject: str, limit: str) -> None:
     """Checks used and when it unlocks; failures of an address."""
     site.login(4)
-    for _ in range(2):
-        site.ask_login("report", success=False, policy_reject=False, remote="198.51.100.1")
+    site.fail(2, remote="198.51.100.1")
     _, row = site.run("status", subject, TZ="UTC")[1].splitlines()
 
     assert row.split()[:4] == [subject, limit, "##########", "3/3" if subject == BOB else "2/2"]
     assert row.split()[-1] == ("22:26" if subject == BOB else "21:26")
 
 
-def test_reset_unlocks(site: LoginSite) -> None:
+def test_reset_unlocks(site: LoginDaemon) -> None:
     """The mailbox logs in at once, with all of its checks; the event says who did it and why."""
     site.login(5)
     code, output, _ = site.run("reset", BOB, "pop-checks", "--reason", "ticket 4711", SUDO_USER="carol")
@@ -147,7 +105,7 @@ def test_reset_unlocks(site: LoginSite) -> None:
     assert reset["why"] == "3 of 3 used: ticket 4711"
 
 
-def test_reset_begins_a_new_episode(site: LoginSite) -> None:
+def test_reset_begins_a_new_episode(site: LoginDaemon) -> None:
     """What comes after a reset has a reference of its own."""
     site.login(4)
     site.run("reset", BOB)
@@ -158,10 +116,9 @@ def test_reset_begins_a_new_episode(site: LoginSite) -> None:
     assert len({event["ref"] for event in events if event["event"] == "refusal"}) == 2
 
 
-def test_reset_a_client(site: LoginSite) -> None:
+def test_reset_a_client(site: LoginDaemon) -> None:
     """An address is forgiven."""
-    for _ in range(2):
-        site.ask_login("report", success=False, policy_reject=False)
+    site.fail(2)
     assert site.login() == [-1]
     assert site.run("reset", "192.0.2.7")[1] == "192.0.2.7: guesses is empty again; 2 of 2 were used\n"
     assert site.login() == [0]
@@ -175,7 +132,7 @@ def test_reset_a_client(site: LoginSite) -> None:
         (("nobody.test",), "policyd: nobody.test is not hosted here (name a hosted domain, "),
     ],
 )
-def test_reset_what_is_not_there(site: LoginSite, words: tuple[str, ...], said: str) -> None:
+def test_reset_what_is_not_there(site: LoginDaemon, words: tuple[str, ...], said: str) -> None:
     """A slip changes nothing and is named."""
     code, output, errors = site.run("reset", *words)
 

@@ -84,9 +84,7 @@ def test_a_fresh_redis_finds_nobody_idle(site: MailSite, users: Users) -> None:
     """Mailboxes that policyd never saw are not idle, not even old ones, and the command says why."""
     listed = users(f"{BOB}\n{EVE} 2020-01-01\n")
 
-    assert site.idle("--users", str(listed)) == (
-        f"0 of 2 mailboxes idle for 40 days\n{site.unwatched(0)}\n"
-    )
+    assert site.idle("--users", str(listed)) == (f"0 of 2 mailboxes idle for 40 days\n{site.unwatched(0)}\n")
 
 
 def test_forty_watched_days_without_a_login_are_idle(site: MailSite, users: Users) -> None:

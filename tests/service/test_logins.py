@@ -116,6 +116,30 @@ def test_without_a_lock_it_opens_when_one_fits(asks: Asks) -> None:
     assert [dovecot.login(), dovecot.login()] == [ACCEPTED, REFUSED]
 
 
+def test_a_lock_lasts_from_the_first_refusal(asks: Asks) -> None:
+    """However often it is tried meanwhile, and though all that was counted is long gone: an hour, not longer."""
+    dovecot = asks(logins(max=2))
+    dovecot.login()
+    dovecot.login()
+    dovecot.clock.advance(50 * MINUTE)
+    answers = []
+    for _ in range(62):
+        answers.append(dovecot.login())
+        dovecot.clock.advance(MINUTE)
+
+    assert answers == [REFUSED] * 60 + [ACCEPTED] * 2
+
+
+def test_an_observed_limit_locks_nobody(asks: Asks) -> None:
+    """When it is enforced later, nobody is locked by what was observed."""
+    dovecot = asks(logins(max=1, mode=Mode.OBSERVE))
+    for _ in range(3):
+        dovecot.login()
+    dovecot.service.configure(config(logins(max=5)))
+
+    assert [dovecot.login(), dovecot.login(), dovecot.login()] == [ACCEPTED, ACCEPTED, REFUSED]
+
+
 def test_telephone_and_desktop_share_a_budget(asks: Asks) -> None:
     """A mailbox has one counter, however its name is written and wherever it is asked from."""
     dovecot = asks(logins(max=2))
