@@ -14,7 +14,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +27,8 @@ from policyd.admin.asked import Parts
 from policyd.admin.routes import routes
 from policyd.clock import Clock, SystemClock
 from policyd.conf.schema import Config, StoreSettings
+from policyd.dns.metrics import DnsMetrics
+from policyd.dnswatch import DnsWatch
 from policyd.endpoints import Endpoints
 from policyd.errors import StoreUnavailable
 from policyd.event import Event, EventKind
@@ -49,6 +51,7 @@ from policyd.service import Service
 from policyd.settlement import Conversation
 from policyd.status import Status
 from policyd.store.embedded import EmbeddedRedis
+from policyd.store.findings import LastFindings
 from policyd.store.index import Index
 from policyd.store.last import LastLogins
 from policyd.store.redis import RedisStore, Server, Watch, read_password
@@ -117,12 +120,16 @@ class App:
         await self._serve_postfix(endpoints.postfix)
         self._watch(watchdog_interval(os.environ, os.getpid()))
         self.config.begin()
-        watching = asyncio.create_task(FileWatch(self.config).run())
-        self._running.push_async_callback(_end, watching)
+        self._look(FileWatch(self.config).run())
+        dns = DnsWatch(self.config, LastFindings(self.store), self.trail, DnsMetrics(self.registry), self._clock)
+        self._look(dns.run())
         _log.info(
             "policyd %s ready: %s; %d domains, mode %s, at most %d open files",
             __version__, endpoints, len(config.accounts.plans), config.mode, files,
         )  # fmt: skip
+
+    def _look(self, watching: Coroutine[None, None, None]) -> None:
+        self._running.push_async_callback(_end, asyncio.create_task(watching))
 
     async def _open_store(self, settings: StoreSettings) -> None:
         if settings.url == "embedded":

@@ -15,6 +15,7 @@ class EventKind(Word):
     RAISE = "raise"
     RESET = "reset"
     RELOAD = "reload"
+    DNS = "dns"
 
 
 class Event(NamedTuple):

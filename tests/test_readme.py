@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from policyd.cli.main import app
 from policyd.conf.jsonschema import json_schema
+from policyd.dns.metrics import DnsMetrics
 from policyd.metrics import Metrics
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
@@ -18,7 +19,7 @@ README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 def metrics() -> list[str]:
     """Return the names of all metrics as a scrape shows them."""
     registry = CollectorRegistry()
-    families = Metrics(registry, "1").collect()
+    families = [*Metrics(registry, "1").collect(), *DnsMetrics(registry).collect()]
     return [family.name + ("_total" if family.type == "counter" else "") for family in families]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from policyd import __version__
-from policyd.cli import config, daemon, events, explain, key, mailboxes, query, replay, reset, status, suspend
+from policyd.cli import config, daemon, dns, events, explain, key, mailboxes, query, replay, reset, status, suspend
 
 app = typer.Typer(
     name="policyd",
@@ -27,6 +27,7 @@ app.command()(suspend.suspend)
 app.command()(suspend.resume)
 app.command("replay")(replay.replay_)
 app.add_typer(config.app, name="config")
+app.add_typer(dns.app, name="dns")
 
 
 def _print_version(wanted: bool) -> None:

@@ -56,7 +56,7 @@ def _host(written: str) -> str | Unfit:
 
 NETWORK: Value[Network] = Value(network, "a network", "127.0.0.0/8", {"type": "string"})
 _TARGET = Value(_domain, "a domain name", "example.org", {"type": "string"})
-_HOST = Value(_host, "a host name", "host.example.net", {"type": "string"})
+HOST = Value(_host, "a host name", "host.example.net", {"type": "string"})
 _CONTEXT = text("a policy_context", "submission", r"^\S+$")
 _SOURCE = Value(
     hosted.source, "a source", '"file:/etc/policyd/domains.map"', {"type": "string", "pattern": "^(file|postfix):.+$"}
@@ -83,7 +83,7 @@ HOSTED = Key(
 LOCAL_USERS = Key("local_users", Spot(_USERS), "file:PATH with lines of a Unix user and the domain of his account.")
 LOCAL_NAMES = Key(
     "local_names",
-    ListOf(_HOST, "[host.example.net]"),
+    ListOf(HOST, "[host.example.net]"),
     "This host's own names; by default its host name and what Postfix has as myhostname and myorigin.",
 )
 _TARGET_OR_NONE: Value[str] = or_null(_TARGET, "")

@@ -10,10 +10,10 @@ from enum import Enum
 
 from policyd.conf import rendering, units
 from policyd.conf.issues import joined
-from policyd.conf.schema import Accounts, Config, KnownList, Limit, Lists, Schedule, Terms
+from policyd.conf.schema import Accounts, Config, DnsSettings, KnownList, Limit, Lists, Schedule, Terms
 
 MOST_DOMAINS = 20
-_MILLISECONDS = frozenset({"timeout", "policy_timeout"})
+_MILLISECONDS = frozenset({"timeout", "policy_timeout", "every"})
 _BY_DOMAIN = frozenset({"plans", "changed", "contacts", "origins"})
 _MOMENTS = {"charge_at_end": "charge_at", "settle_at_end": "settle"}
 _SETS = frozenset({"aliases", "local_users"})
@@ -30,6 +30,7 @@ def changes(old: Config, new: Config) -> list[str]:
         *_record("exempt", old.exempt, new.exempt),
         *_lists(old.lists, new.lists),
         *_field("log.accepted", old.log_accepted, new.log_accepted),
+        *_dns(old.dns, new.dns),
         *_named("schedules", _schedules(old.schedules), _schedules(new.schedules)),
         *_limits(old.limits, new.limits),
         *_plans(old.plans, new.plans),
@@ -66,6 +67,17 @@ def _lists(old: Lists, new: Lists) -> Iterator[str]:
     yield from _field("lists.users", old.users, new.users)
     yield from _field("lists.patterns", old.patterns, new.patterns)
     yield from _named("lists.known", _known(old.known), _known(new.known))
+
+
+def _dns(old: DnsSettings | None, new: DnsSettings | None) -> Iterator[str]:
+    if old is None or new is None:
+        yield from _field("dns", _presence(old), _presence(new))
+    else:
+        yield from _record("dns", old, new)
+
+
+def _presence(watch: DnsSettings | None) -> str:
+    return "off" if watch is None else "on"
 
 
 def _known(known: Mapping[str, KnownList]) -> dict[str, str]:

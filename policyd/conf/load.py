@@ -7,6 +7,7 @@ from pathlib import Path
 from policyd.conf import listen as static
 from policyd.conf import sections
 from policyd.conf.accounts import accounts
+from policyd.conf.dns import dns
 from policyd.conf.files import read_text
 from policyd.conf.include import Copies
 from policyd.conf.issues import At, Place
@@ -55,6 +56,7 @@ def _config(path: str, state_directory: str | None, issues: list[Issue]) -> Conf
     listen = static.listen(values.get(sections.LISTEN_KEY, NOTHING), at.key("listen"))
     terms = _rules(values, issues)
     read = accounts(path, values.get(sections.ACCOUNTS_KEY, _absent(values)), terms, copies, at.key("accounts"))
+    watched = values.maybe(sections.DNS_KEY)
     config = Config(
         mode=values.get(sections.MODE, Mode.ENFORCE),
         listen=listen,
@@ -73,6 +75,7 @@ def _config(path: str, state_directory: str | None, issues: list[Issue]) -> Conf
         left_out=tuple(read.included.left_out),
         stale_issues=tuple(sorted(read.included.issues)),
         maps=_absolute(read.maps),
+        dns=dns(watched, at.key("dns")) if watched is not None else None,
         read_at=begun,
     )
     if not issues:

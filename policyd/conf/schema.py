@@ -187,11 +187,28 @@ class Lists:
 
 
 @dataclass(frozen=True, slots=True)
+class DnsSettings:
+    """What hosted domains should say in the DNS.
+
+    ``mx`` are our mail servers, ``senders`` the addresses that our mail leaves from, ``spf`` is the
+    name for customers to include, ``dnsbl`` are the blocklists to look at, ``every`` is in ms.
+    ``resolver`` has the name servers to ask; those of the system when it is empty.
+    """
+
+    mx: tuple[str, ...] = ()
+    senders: tuple[Network, ...] = ()
+    spf: str = ""
+    dnsbl: tuple[str, ...] = ()
+    every: int = 6 * 3_600_000
+    resolver: tuple[Endpoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """One configuration, whole and checked.
 
     ``relayed`` are the limits that look at relayed traffic, which has no plan; ``failed_logins``
-    those that count them, which belong to no account.
+    those that count them, which belong to no account. ``dns`` is None where nothing is watched.
     ``files`` are all files that it was read from, as absolute paths. ``stale`` are the included
     files that are bad now: their last good text is in force, but for those in ``left_out``, which
     have none. ``stale_issues`` says what is wrong with them. ``maps`` are those of ``files`` that
@@ -215,6 +232,7 @@ class Config:
     left_out: tuple[str, ...] = ()
     stale_issues: tuple[Issue, ...] = ()
     maps: tuple[str, ...] = ()
+    dns: DnsSettings | None = None
     read_at: int = field(default=0, compare=False)
 
     def terms(self, account: str) -> Terms:

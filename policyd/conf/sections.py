@@ -1,6 +1,7 @@
 """The whole file as one table of keys: what the loader reads, and what the JSON Schema describes."""
 
 from policyd.conf.accounts import ACCOUNTS, NETWORK
+from policyd.conf.dns import DNS
 from policyd.conf.issues import shown
 from policyd.conf.limits import LIMITS
 from policyd.conf.listen import LISTEN, STORE
@@ -54,11 +55,13 @@ LIMITS_KEY = Key("limits", LIMITS, "The limits, by name.", required=True)
 PLANS_KEY = Key("plans", PLANS, "The plans, by name: sets of limits.", required=True)
 LOG_KEY = Key("log", table(ACCEPTED, example="{accepted: false}"), "What is logged.")
 
+DNS_KEY = Key("dns", DNS, "What hosted domains should say in the DNS; without it nothing is looked up.")
+
 ROOT = table(
     VERSION, MODE, LISTEN_KEY, STORE_KEY, ACCOUNTS_KEY, EXEMPT_KEY, LISTS_KEY, SCHEDULES_KEY, LIMITS_KEY, PLANS_KEY,
-    LOG_KEY,
+    LOG_KEY, DNS_KEY,
     example="version: 1",
-    later=("spam_traps", "mailman", "notify", "dns", "nodes"),
+    later=("spam_traps", "mailman", "notify", "nodes"),
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@
     policyd:1:{<account>}:events                       the last 200 events of the account, newest first
     policyd:1:{<account>}:state                        suspensions, raises and locks: one small hash
     policyd:1:{<domain>}:login:<what>:<mailbox>        when a mailbox was logged in to; what is pop3, imap or listed
+    policyd:1:{<domain>}:dns:<check>                   what was found of the domain in the DNS
     policyd:1:index:...                                written off the answer's path; never decides
 
 All keys of one decision share the hash tag, so they stand on one slot of a cluster. Names are
@@ -63,6 +64,11 @@ def lock(limit: str, subject: str) -> bytes:
 def login(mailbox: str, what: str) -> bytes:
     """Return the key of what is remembered of a mailbox's logins, on the slot of its domain."""
     return b"%slogin:%s:%s" % (tag(mailbox.rpartition("@")[2]), what.encode(), short(mailbox))
+
+
+def dns(domain: str, check: str) -> bytes:
+    """Return the key of what a check found of a domain in the DNS."""
+    return b"%sdns:%s" % (tag(domain), check.encode())
 
 
 def events(tagged: bytes) -> bytes:
