@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import Serve, rate
+from tests.support.daemon import LocalDaemon, Serve, rate, settings
 from tests.support.person import sends_as
+from tests.support.ports import free_port
 from tests.support.postfix import Postfix
+from tests.support.redis import RedisServer
 from tests.support.smtp import Session
 
 LIMIT, SHARE, SCRIPTS = "domain-hourly", "list-share", "scripts-hourly"
@@ -63,6 +65,27 @@ def test_the_list_softwares_user_is_a_verified_list(
     assert (daemon.used(domain, LIMIT), daemon.used(domain, SHARE)) == (3, 3)
     daemon.stop()
     assert f"account={domain} sure=verified traffic=list" in capfd.readouterr().err
+
+
+def test_a_unix_user_is_known_on_ipv6_too(redis_server: RedisServer, domain: str, other: str, users: str) -> None:
+    """As Postfix writes the addresses of a connection to ::1."""
+    port, host = free_port(), Postfix()
+    asks = f"  -o {{ smtpd_recipient_restrictions = {host.check()}, permit_mynetworks, reject }}\n"
+    host.append(
+        main="inet_protocols = all\ninet_interfaces = loopback-only\nmynetworks = [::1]/128\n",
+        master=f"[::1]:{port} inet n - n - - smtpd\n{asks}",
+    )
+    configuration = settings(host.policy, redis_server.url, [domain, other], {LIMIT: rate(400)})
+    configuration["accounts"] |= {"local_clients": ["::1/128"], "local_users": users}
+    daemon = LocalDaemon(configuration)
+    try:
+        host.start()
+        daemon.start()
+        assert sends_as(ALICE, port, f"bob@{other}", ["x@remote.test"], "::1") == [250]
+        assert (daemon.used(domain, LIMIT), daemon.used(other, LIMIT)) == (1, 0)
+    finally:
+        daemon.remove()
+        host.stop()
 
 
 def test_one_message_costs_one_look_up(

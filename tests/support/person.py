@@ -9,10 +9,10 @@ from typing import Any
 
 _SENDS = r"""
 import smtplib, sys
-with smtplib.SMTP("127.0.0.1", int(sys.argv[1]), timeout=30) as smtp:
+with smtplib.SMTP(sys.argv[1], int(sys.argv[2]), timeout=30) as smtp:
     smtp.ehlo("script.test")
-    smtp.mail(sys.argv[2])
-    codes = [smtp.rcpt(recipient)[0] for recipient in sys.argv[3:]]
+    smtp.mail(sys.argv[3])
+    codes = [smtp.rcpt(recipient)[0] for recipient in sys.argv[4:]]
     if 250 in codes:
         assert smtp.data("Subject: x\n\nx\n")[0] == 250
     print(*codes)
@@ -50,9 +50,9 @@ def _result(uid: int, work: Callable[[], Any]) -> dict[str, Any]:
         return {"error": repr(error)}
 
 
-def sends_as(user: str, port: int, sender: str, recipients: Sequence[str]) -> list[int]:
+def sends_as(user: str, port: int, sender: str, recipients: Sequence[str], host: str = "127.0.0.1") -> list[int]:
     """Return the answers to the recipients of a message that a Unix user sends on loopback, as any script could."""
-    command = ["/usr/bin/python3", "-c", _SENDS, str(port), sender, *recipients]
+    command = ["/usr/bin/python3", "-c", _SENDS, host, str(port), sender, *recipients]
     done = subprocess.run(
         command, user=user, group=getpwnam(user).pw_gid, extra_groups=[], cwd="/",
         capture_output=True, text=True, timeout=60, check=False,
