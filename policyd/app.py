@@ -3,8 +3,9 @@
 The only module that knows every part. Tests build an App with a clock of their own and run it in
 their own process; the installed command always has the system's clock.
 
-It ends in phases, each with a bound of its own: drain (DRAIN), end the HTTP servers (1 s), write
-what is left to the index (store.timeout), close the store, end the embedded Redis (10 s).
+It ends in phases, each with a bound of its own: let the delayed answers go, drain (DRAIN), end the
+HTTP servers (1 s), write what is left to the index (store.timeout), close the store, end the embedded
+Redis (10 s).
 """
 
 import asyncio
@@ -199,6 +200,7 @@ class App:
         for listener in listeners:
             await self.postfix.serve(listener.sockets)
         self.metrics.count_connections("postfix", lambda: self.postfix.connections)
+        self.metrics.count_delayed(lambda: len(self.service.delays))
 
     def _reloaded(self, who: str, done: Reloaded) -> None:
         self.trail.note(Event(self._clock.now(), EventKind.RELOAD, "", "", who, done.summary()))
@@ -214,6 +216,7 @@ class App:
             asyncio.get_running_loop().call_later(interval / 1000, self._watch, interval)
 
     async def _drain(self, server: PostfixServer[Conversation]) -> None:
+        self.service.delays.end()
         dropped = await server.drain(DRAIN)
         if dropped:
             _log.warning("%d connections had no answer at the deadline and were closed", dropped)

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from policyd.conf.schema import Config
+from policyd.conf.schema import Config, RateLimit
 from policyd.model import Action, Charge, LoginRequest, Outcome, Verdict
 from policyd.policy.decide import ACCEPT, decide
 from policyd.policy.logins import LoginPlanner, client_of, is_known, known_charge
@@ -63,6 +63,7 @@ def _gauges(config: Config, plan: ChargePlan, outcome: Outcome) -> list[Gauge]:
     return [
         gauge(config, plan.terms, limit, Entry(account, limit.name, charge.subject), usage)
         for limit, charge, usage in looked_at
+        if isinstance(limit, RateLimit)
     ]
 
 

@@ -57,6 +57,7 @@ class Metrics:
         self._given_back = self._repeats = self._settle_unknown = self._settle_lost = self._protocol_errors = 0
         self._store_up, self._loaded, self._stale = False, 0.0, 0
         self._connections: dict[str, Callable[[], int]] = {}
+        self._delayed: Callable[[], int] = int
         self._refused_mailboxes: Callable[[], int] = int
         self._suspended: Callable[[], int] = int
         self._fullest = Fullest(clock)
@@ -133,6 +134,10 @@ class Metrics:
         """Have ``count`` asked at each scrape for the accounts that have something suspended."""
         self._suspended = count
 
+    def count_delayed(self, count: Callable[[], int]) -> None:
+        """Have ``count`` asked at each scrape for the answers that wait for their slot."""
+        self._delayed = count
+
     def protocol_error(self) -> None:
         """Count a connection that was closed because its peer broke the protocol."""
         self._protocol_errors += 1
@@ -188,6 +193,7 @@ class Metrics:
         for service, count in self._connections.items():
             connections.add_metric([service], count())
         yield connections
+        yield _gauge("delayed_answers", "Answers that wait for the slot of a pace.", self._delayed())
         yield _total("protocol_errors", "Connections closed for breaking the protocol.", self._protocol_errors)
         yield _counter("config_reloads", "Reloads of the configuration.", self._reloads, ("result",))
         loaded = "When the configuration came into force, in seconds since the epoch."

@@ -41,11 +41,15 @@ class Sure(Word):
 
 
 class Action(Word):
-    """What a verdict does. The values are the words of ``over:``, of logs and of metric labels."""
+    """What a verdict does. The values are the words of ``over:``, of logs and of metric labels.
+
+    DELAY accepts when the slot of a pace comes.
+    """
 
     ACCEPT = "accept"
     DEFER = "defer"
     REJECT = "reject"
+    DELAY = "delay"
     QUARANTINE = "quarantine"
 
 
@@ -88,6 +92,13 @@ class MailProtocol(Word):
     SMTP = "smtp"
     SUBMISSION = "submission"
     SIEVE = "sieve"
+
+
+class Way(Word):
+    """How a pace is kept: by answers that wait for their slot, or by a rate-delayed transport of Postfix."""
+
+    ANSWER = "answer"
+    TRANSPORT = "transport"
 
 
 class Recipients(Word):
@@ -244,12 +255,13 @@ class Outcome(NamedTuple):
 class Verdict(NamedTuple):
     """What Postfix is told, and what the log says of it.
 
-    ``text`` is one printable ASCII line below 200 characters, empty for ACCEPT.
+    ``text`` is one printable ASCII line below 200 characters, empty for ACCEPT and DELAY.
     ``charge`` is the number of the charge that decided, -1 when none did. ``suspended`` is set when
-    a suspension did.
+    a suspension did. ``transport`` is what Postfix delivers an accepted message by, "" for the usual.
     """
 
     action: Action
     text: str = ""
     charge: int = -1
     suspended: Suspension | None = None
+    transport: str = ""

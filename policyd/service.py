@@ -2,8 +2,8 @@
 
     Postfix asks -> Planner.plan -> store.submit -> decide -> Recorder -> Postfix hears
 
-The store is the only thing waited for. What happens when it gives no answer is decided here, in
-``_without_store``, and nowhere else.
+The store is the only thing waited for, and the slot of a pace. What happens when the store gives no
+answer is decided here, in ``_without_store``, and nowhere else.
 """
 
 from collections.abc import Callable
@@ -13,9 +13,11 @@ from typing import NamedTuple, Protocol
 
 from policyd.clock import Clock
 from policyd.conf.schema import Accounts, Config
+from policyd.delay import Delays
 from policyd.errors import StoreError
 from policyd.model import Action, Outcome, PolicyRequest, Verdict
-from policyd.policy.decide import ACCEPT, decide, refuse_suspended
+from policyd.policy.decide import ACCEPT, accepted, decide, refuse_suspended
+from policyd.policy.pace import longest_wait, without_wait
 from policyd.policy.plan import MOST_RECIPIENTS, ChargePlan, Planner
 from policyd.settlement import Conversation, Kind, OpenMessage, OpenMessages
 from policyd.store.base import Call, Op, Record, Store
@@ -31,7 +33,8 @@ RCPT, END = "RCPT", "END-OF-MESSAGE"
 
 STORE_DOWN = Verdict(Action.DEFER, "The mail policy service cannot count just now; please try again later")
 
-Respond = Callable[[Verdict], None]
+Respond = Callable[[Verdict | None], None]
+"""Called once with the answer. None: there is none, and Postfix asks again on another connection."""
 
 
 class Decision(NamedTuple):
@@ -80,10 +83,11 @@ class Service:
         self._planner, self._owners, self._mirror = Planner(config), owners, mirror
         self._store, self._recorder, self._clock = store, recorder, clock
         self._messages = OpenMessages(clock, self._give_back, recorder.settle_lost)
+        self.delays = Delays(clock, config.delay)
 
     def configure(self, config: Config) -> None:
         """Decide all requests from now on under ``config``; those under way keep theirs."""
-        self._planner = Planner(config)
+        self._planner, self.delays.bounds = Planner(config), config.delay
         if not config.accounts.settle_at_end:
             self._messages.forget()
 
@@ -131,7 +135,7 @@ class Service:
         if plan.charges:
             self._charge(decision, message)
             return
-        verdict = self._mirrored(plan) or ACCEPT
+        verdict = self._mirrored(plan) or accepted(plan)
         if message is not None and message.asked != _fingerprint(request):
             message.asked = _fingerprint(request)
             message.uncharged += verdict.suspended is None
@@ -141,7 +145,7 @@ class Service:
         if decision.plan.charges:
             self._charge(decision, None)
         else:
-            self._answer(decision, self._mirrored(decision.plan) or ACCEPT, None)
+            self._answer(decision, self._mirrored(decision.plan) or accepted(decision.plan), None)
 
     def _mirrored(self, plan: ChargePlan) -> Verdict | None:
         """Return the refusal of who is suspended as far as is known here: the store is not asked, or not there."""
@@ -149,16 +153,23 @@ class Service:
         return refuse_suspended(plan.traffic.kind, found) if found else None
 
     def _charge(self, decision: Decision, message: OpenMessage | None) -> None:
+        plan, charges, place = decision.plan, decision.plan.charges, False
         keep = _again(decision.config) if message is None else OPEN
         if message is not None:
             message.asked = _fingerprint(decision.request)
+        if plan.paced:
+            keep += longest_wait(charges)
+            place = self.delays.take(plan.traffic.account)
+            charges = charges if place else without_wait(charges)
         record = self._record(decision, keep, message)
-        plan = decision.plan
-        call = Call(Op.CHARGE, plan.traffic.account, record, plan.charges, plan.suspendable)
-        self._store.submit(call, partial(self._charged, decision, message))
+        call = Call(Op.CHARGE, plan.traffic.account, record, charges, plan.suspendable)
+        self._store.submit(call, partial(self._charged, decision, message, place))
 
-    def _charged(self, decision: Decision, message: OpenMessage | None, outcome: Outcome | StoreError) -> None:
+    def _charged(
+        self, decision: Decision, message: OpenMessage | None, place: bool, outcome: Outcome | StoreError
+    ) -> None:
         if isinstance(outcome, StoreError):
+            self._leave(decision, place)
             self._without_store(decision, outcome)
             return
         verdict = decide(decision.plan, outcome)
@@ -166,7 +177,23 @@ class Service:
             message.fingerprint = _fingerprint(decision.request)
             message.charged = message.charged or outcome.admitted
             message.held = message.held or verdict.action is Action.QUARANTINE
-        self._answer(decision, verdict, outcome)
+        if verdict.action is Action.DELAY:
+            wait = outcome.usages[verdict.charge].fits_at - outcome.now
+            self._recorder.decided(decision, verdict, outcome)
+            self.delays.wait(wait, partial(self._slot_came, decision, verdict, place))
+        else:
+            self._leave(decision, place)
+            self._answer(decision, verdict, outcome)
+
+    def _slot_came(self, decision: Decision, verdict: Verdict, place: bool, in_time: bool) -> None:
+        """Answer. When the daemon ends before, the smtpd asks the next one, and waits for the same slot."""
+        self._leave(decision, place)
+        decision.respond(verdict if in_time else None)
+
+    def _leave(self, decision: Decision, place: bool) -> None:
+        """Give the place of an answer back. A request that Postfix repeats may wait without one."""
+        if place:
+            self.delays.leave(decision.plan.traffic.account)
 
     # END-OF-MESSAGE
 
@@ -214,7 +241,8 @@ class Service:
 
     def _without_store(self, decision: Decision, error: StoreError) -> None:
         lenient = decision.config.store.when_down is Action.ACCEPT
-        usual = ACCEPT if lenient or all(charge.observed for charge in decision.plan.charges) else STORE_DOWN
+        observed = all(charge.observed for charge in decision.plan.charges)
+        usual = accepted(decision.plan) if lenient or observed else STORE_DOWN
         verdict = self._mirrored(decision.plan) or usual
         decision.respond(verdict)
         self._recorder.without_store(decision, verdict, error)

@@ -15,7 +15,7 @@ from policyd.errors import StoreError
 from policyd.event import Event, EventKind, refusal_reason
 from policyd.log import DecisionLog
 from policyd.metrics import Metrics
-from policyd.model import NEVER_FITS, Action, Charge, Outcome, Suspension, Usage, Verdict
+from policyd.model import NEVER_FITS, Action, Charge, CounterType, Outcome, Suspension, Usage, Verdict
 from policyd.policy.decide import action_over, moment
 from policyd.policy.plan import ChargePlan
 from policyd.store.index import Entry, Index
@@ -43,6 +43,8 @@ class Usages:
             return
         account, now = plan.traffic.account, outcome.now
         for charge, usage in zip(plan.charges, outcome.usages, strict=True):
+            if charge.type is CounterType.PACE:
+                continue  # a pace that is kept is always full
             self._latest[Entry(account, charge.limit, charge.subject)] = (charge, usage, now)
 
     async def spread(self) -> None:
@@ -109,7 +111,10 @@ class VerdictRecorder(ABC, Generic[D]):
         if outcome.repeated:
             self._metrics.repeated()
         self._usages.note(decision.plan, outcome)
-        if verdict.charge >= 0:
+        if verdict.action is Action.DELAY:
+            charge = decision.plan.charges[verdict.charge]
+            self._write(decision, Action.DELAY, seconds, charge.limit, outcome.usages[verdict.charge])
+        elif verdict.charge >= 0:
             self._refused(decision, verdict, outcome, seconds)
         elif not self._observed(decision, outcome, seconds) and decision.config.log_accepted:
             self._write(decision, verdict.action, seconds, *fullest(decision, outcome))
@@ -186,7 +191,7 @@ def _entry(decision: Decided, index: int) -> Entry:
 
 
 def resumes(usage: Usage) -> str:
-    """Return when a refused cost fits, "" for one that fitted."""
+    """Return when a cost fits that was refused or delayed, "" for one that fitted."""
     if not usage.fits_at:
         return ""
     return "never" if usage.fits_at == NEVER_FITS else moment(usage.fits_at)

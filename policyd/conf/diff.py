@@ -29,6 +29,7 @@ def changes(old: Config, new: Config) -> list[str]:
         *_record("store", old.store, new.store, " (needs a restart)"),
         *_record("exempt", old.exempt, new.exempt),
         *_lists(old.lists, new.lists),
+        *_record("delay", old.delay, new.delay),
         *_field("log.accepted", old.log_accepted, new.log_accepted),
         *_dns(old.dns, new.dns),
         *_named("schedules", _schedules(old.schedules), _schedules(new.schedules)),

@@ -1,12 +1,15 @@
 """The keys of a limit, as they are written: in ``limits``, and below ``change`` of plans and domains."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from typing import NamedTuple
 
 from policyd.conf import units
 from policyd.conf.issues import At, did_you_mean, shown
 from policyd.conf.nodes import Node, Scalar, Table
+from policyd.conf.schema import Transport
 from policyd.conf.structures import Key, ListOf, MapOf, Record, Values, table
 from policyd.conf.values import (
     LATER,
@@ -22,7 +25,7 @@ from policyd.conf.values import (
     whole_number,
     word,
 )
-from policyd.model import Action, Counts, MailProtocol, Mode, Per, Recipients, TrafficKind
+from policyd.model import Action, Counts, MailProtocol, Mode, Per, Recipients, TrafficKind, Way
 
 UNLIMITED = "unlimited"
 LIMITED_TRAFFIC = (TrafficKind.USER, TrafficKind.SCRIPT, TrafficKind.LIST, TrafficKind.RELAYED)
@@ -31,8 +34,11 @@ LIMITED_TRAFFIC = (TrafficKind.USER, TrafficKind.SCRIPT, TrafficKind.LIST, Traff
 OverByTraffic = Mapping[TrafficKind | None, Placed[Action]]
 """What is written below ``over``; None stands for all traffic of the limit."""
 
-_LATER_KINDS = ("size", "pace")
-_LATER_KEYS = ("strikes", "every", "by", "delay_up_to", "remember", "family")
+_LATER_KINDS = ("size",)
+_LATER_KEYS = ("strikes", "remember", "family")
+
+
+_HIGHEST_PORT = 65_535
 
 
 class Amount(NamedTuple):
@@ -63,10 +69,6 @@ def _action(written: str) -> Action | Unfit:
     known = {action.value: action for action in Action}
     if written in known:
         return known[written]
-    if written == "delay":
-        return Unfit(
-            "delay belongs to limits of kind pace, which are reserved for a later version of policyd", "write defer"
-        )
     return Unfit(f'"{shown(written)}" is no action', did_you_mean(written, known))
 
 
@@ -79,6 +81,23 @@ def _traffic(written: str) -> TrafficKind | Unfit:
     if written == TrafficKind.LOGIN:
         return Unfit("login traffic is what limits that count logins look at", "write counts: logins, and no traffic")
     return Unfit(f'"{shown(written)}" is no kind of traffic', did_you_mean(written, known))
+
+
+_TRANSPORT_PATTERN = r"^[a-z0-9][a-z0-9_-]*:\[[0-9.]+(/[0-9]+)?\]:[0-9]{1,5}$"
+_TRANSPORT = re.compile(r"([a-z0-9][a-z0-9_-]*):\[([0-9.]+(?:/[0-9]+)?)\]:([0-9]{1,5})\Z", re.ASCII)
+
+
+def _transport(written: str) -> Transport | Unfit:
+    match = _TRANSPORT.match(written)
+    try:
+        network = IPv4Network(match[2]) if match else None
+    except ValueError as error:
+        return Unfit(f'"{shown(written)}" names no network: {error}', "write slow:[127.0.2.0/24]:2526")
+    if match is None or network is None or not 0 < int(match[3]) <= _HIGHEST_PORT:
+        return Unfit(f'"{shown(written)}" is no transport', "write slow:[127.0.2.0/24]:2526")
+    if not network.is_loopback:
+        return Unfit(f"{network} is not on this host", "write a network of 127.0.0.0/8, such as 127.0.2.0/24")
+    return Transport(match[1], network, int(match[3]))
 
 
 _ACTION = Value(_action, "an action", "defer", {"enum": [action.value for action in Action]})
@@ -156,7 +175,8 @@ WINDOW = Key(
 OVER = Key(
     "over",
     _Over(),
-    "What happens over the limit: accept, defer, reject or quarantine; one for all traffic, or by traffic.",
+    "What happens over the limit: accept, defer, reject or quarantine; one for all traffic, or by traffic. "
+    "Of a pace: delay (the default), defer or accept.",
 )
 TRAFFIC = Key(
     "traffic",
@@ -183,6 +203,26 @@ LOCK = Key(
 )
 TELL = Key("tell", flag(), "Whether the mail program hears why; false (the default): as if the password were wrong.")
 
+EVERY = Key(
+    "every", duration("6s", 1, units.HOUR), "How long one slot is: one recipient passes in each.", required=True
+)
+BY = Key(
+    "by",
+    word(Way, "a way to keep a pace", "answer"),
+    "How the pace is kept: answer (each answer waits for its slot) or transport (Postfix delivers slowly).",
+    required=True,
+)
+DELAY_UP_TO = Key(
+    "delay_up_to",
+    duration("20s", 1, units.HOUR),
+    "How long an answer may wait, at most half of listen.policy_timeout; what would wait longer hears 450.",
+)
+TRANSPORT = Key(
+    "transport",
+    Value(_transport, "a transport", "slow:[127.0.2.0/24]:2526", {"type": "string", "pattern": _TRANSPORT_PATTERN}),
+    "The transport in master.cf, and its next hop: each subject has an address of its own in the network.",
+)
+
 _EXAMPLE = "{kind: rate, max: 400, window: 1h}"
 
 RATE = table(
@@ -192,7 +232,14 @@ RATE = table(
 )  # fmt: skip
 """A limit of kind rate."""
 
-KINDS = {"rate": RATE}
+PACE = table(
+    _kind("pace"), PER, EVERY, BY, DELAY_UP_TO, TRANSPORT, OVER, TRAFFIC, RECIPIENTS, MODE, LIFTED_BY,
+    example="{kind: pace, per: list, every: 6s, by: answer, delay_up_to: 20s}",
+    later=_LATER_KEYS,
+)  # fmt: skip
+"""A limit of kind pace."""
+
+KINDS = {"rate": RATE, "pace": PACE}
 """The keys of each kind of limit. A key that several kinds have is one object."""
 
 _CHANGEABLE = {key.name: key for kind in KINDS.values() for key in kind.keys if key.name != KIND.name}

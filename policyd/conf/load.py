@@ -15,8 +15,9 @@ from policyd.conf.lists import lists
 from policyd.conf.nodes import is_null, parse
 from policyd.conf.plans import Rules, in_force, rules
 from policyd.conf.schedules import schedules
-from policyd.conf.schema import Config, Terms
+from policyd.conf.schema import Config, Listen, Terms
 from policyd.conf.structures import NOTHING, Values
+from policyd.conf.terms import Elsewhere
 from policyd.errors import ConfigError, Issue
 from policyd.model import Mode
 
@@ -54,7 +55,7 @@ def _config(path: str, state_directory: str | None, issues: list[Issue]) -> Conf
     settings = static.store(values.get(sections.STORE_KEY, NOTHING))
     copies = Copies(Path(state_directory or settings.directory) / INCLUDES)
     listen = static.listen(values.get(sections.LISTEN_KEY, NOTHING), at.key("listen"))
-    terms = _rules(values, issues)
+    terms = _rules(values, listen, issues)
     read = accounts(path, values.get(sections.ACCOUNTS_KEY, _absent(values)), terms, copies, at.key("accounts"))
     watched = values.maybe(sections.DNS_KEY)
     config = Config(
@@ -64,11 +65,14 @@ def _config(path: str, state_directory: str | None, issues: list[Issue]) -> Conf
         accounts=read.accounts,
         exempt=sections.exempt(values.get(sections.EXEMPT_KEY, NOTHING)),
         lists=lists(values.get(sections.LISTS_KEY, NOTHING), at.key("lists")),
-        schedules={name: schedule for name, schedule in (terms.schedules or {}).items() if schedule is not None},
+        schedules={
+            name: schedule for name, schedule in (terms.elsewhere.schedules or {}).items() if schedule is not None
+        },
         limits={name: draft.limit for name, draft in terms.limits.items() if draft is not None},
         plans={name: Terms(name, in_force(drafts or {})) for name, drafts in (terms.plans or {}).items()},
         relayed=terms.relayed(),
         failed_logins=terms.failed_logins(),
+        delay=sections.delay(values.get(sections.DELAY_KEY, NOTHING)),
         log_accepted=values.get(sections.LOG_KEY, NOTHING).get(sections.ACCEPTED, False),
         files=_absolute([path, *read.files]),
         stale=tuple(read.included.stale),
@@ -87,11 +91,13 @@ def _absolute(files: Iterable[str]) -> tuple[str, ...]:
     return tuple(str(Path(file).absolute()) for file in dict.fromkeys(files))
 
 
-def _rules(values: Values, issues: list[Issue]) -> Rules:
+def _rules(values: Values, listen: Listen, issues: list[Issue]) -> Rules:
     written = values.maybe(sections.SCHEDULES_KEY)
     unread = written is None and sections.SCHEDULES_KEY.name in values.flawed
     named = None if unread else schedules(written or ())
-    return rules(values.maybe(sections.LIMITS_KEY), values.maybe(sections.PLANS_KEY), named, issues)
+    timeout = None if sections.LISTEN_KEY.name in values.flawed else listen.policy_timeout
+    elsewhere = Elsewhere(named, timeout)
+    return rules(values.maybe(sections.LIMITS_KEY), values.maybe(sections.PLANS_KEY), elsewhere, issues)
 
 
 def _absent(values: Values) -> Values:

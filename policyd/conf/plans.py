@@ -11,7 +11,7 @@ from policyd.conf.issues import At, Place, did_you_mean, joined, shown
 from policyd.conf.limits import CHANGE, LIMIT_NAME, PLAN_NAME
 from policyd.conf.schema import Limit, RateLimit, Terms
 from policyd.conf.structures import NOTHING, Key, ListOf, MapOf, Pair, Values, repeated, table
-from policyd.conf.terms import Draft, Schedules, base, changed
+from policyd.conf.terms import Draft, Elsewhere, base, changed
 from policyd.conf.values import Placed, Spot
 from policyd.errors import Issue
 from policyd.model import Counts, TrafficKind
@@ -46,7 +46,7 @@ class Rules:
     """
 
     limits: Drafts
-    schedules: Schedules
+    elsewhere: Elsewhere
     plans: Mapping[str, Drafts | None] | None
     unread: bool = False
 
@@ -79,14 +79,14 @@ def in_force(drafts: Drafts) -> tuple[Limit, ...]:
     return tuple(draft.limit for draft in drafts.values() if draft is not None)
 
 
-def rules(limits: Pairs | None, plans: Pairs | None, schedules: Schedules, issues: list[Issue]) -> Rules:
+def rules(limits: Pairs | None, plans: Pairs | None, elsewhere: Elsewhere, issues: list[Issue]) -> Rules:
     """Return the limits and plans of a file, each with its mistakes reported once.
 
     None stands for a section that could not be read: nothing is said about what refers to it.
     """
     at = At(issues)
-    drafts = {pair.name: base(pair, schedules, at.key("limits").key(pair.name)) for pair in limits or ()}
-    bare = Rules(drafts, schedules, None, unread=limits is None)
+    drafts = {pair.name: base(pair, elsewhere, at.key("limits").key(pair.name)) for pair in limits or ()}
+    bare = Rules(drafts, elsewhere, None, unread=limits is None)
     return bare if plans is None else replace(bare, plans=_Plans(plans, bare, at.key("plans")).all())
 
 
@@ -168,7 +168,7 @@ def adjusted(parent: Drafts | None, values: Values, owner: str, rules: Rules, at
         if _check_changed(pair, drafts, rules, here, known=known):
             draft = drafts.get(pair.name)
             drafts[pair.name] = (
-                changed(draft, pair.value, owner, rules.schedules, here) if draft and pair.value else None
+                changed(draft, pair.value, owner, rules.elsewhere, here) if draft and pair.value else None
             )
     return drafts if known else None
 

@@ -18,13 +18,13 @@ def traffic(values: Values) -> tuple[TrafficKind, ...]:
     return values.get(TRAFFIC, (TrafficKind.LIST,) if per_list else _DEFAULT_TRAFFIC)
 
 
-def check(newest: Values, values: Values, at: At) -> None:
+def check(newest: Values, values: Values, at: At, policy_timeout: int | None) -> None:  # noqa: ARG001  # no answer waits
     """Report what is wrong in ``newest``, the last layer of ``values``."""
     check_counted(newest, values, at)
     if not {MAX.name, COUNTS.name} & newest.flawed:
         _check_amount(newest, values, at)
     if TRAFFIC.name not in newest.flawed:
-        _check_list(newest, values, at)
+        check_list(newest, values, at)
 
 
 def rate(name: str, values: Values) -> RateLimit:
@@ -43,7 +43,8 @@ def rate(name: str, values: Values) -> RateLimit:
     )
 
 
-def _check_list(newest: Values, values: Values, at: At) -> None:
+def check_list(newest: Values, values: Values, at: At) -> None:
+    """Report a counter per list for traffic that has none."""
     looks_at = set(traffic(values))
     if values.maybe(PER) is Per.LIST and looks_at not in ({TrafficKind.LIST}, {TrafficKind.LOGIN}):
         key = TRAFFIC if TRAFFIC.name in newest.names() else PER

@@ -6,8 +6,8 @@ from itertools import groupby
 from policyd.conf import units
 from policyd.conf.limits import UNLIMITED
 from policyd.conf.schedules import ALL_DAY, DAYS, Hours
-from policyd.conf.schema import KnownList, Limit, RateLimit, Schedule
-from policyd.model import LOGIN_COUNTS, Counts, MailProtocol, TrafficKind
+from policyd.conf.schema import KnownList, Limit, PaceLimit, RateLimit, Schedule
+from policyd.model import LOGIN_COUNTS, Counts, MailProtocol, TrafficKind, Way
 
 DEFAULT = "default"
 """The origin of a field that nobody wrote."""
@@ -15,7 +15,7 @@ DEFAULT = "default"
 
 def fields(limit: Limit) -> dict[str, str]:
     """Return all fields of a limit as text; ``over`` by traffic, as ``over.user``."""
-    own = _of_rate(limit) if isinstance(limit, RateLimit) else {}
+    own = _of_rate(limit) if isinstance(limit, RateLimit) else _of_pace(limit) if isinstance(limit, PaceLimit) else {}
     return own | {"mode": limit.mode.value, "lifted_by": limit.lifted_by or "-"}
 
 
@@ -24,6 +24,8 @@ def summary(limit: Limit) -> str:
     most = ""
     if isinstance(limit, RateLimit):
         most = f"{amount(limit)} {limit.counts} in {units.duration_text(limit.window)} "
+    elif isinstance(limit, PaceLimit):
+        most = f"one recipient each {units.duration_text(limit.every)} by {limit.transport or 'delayed answers'} "
     return f"{most}per {limit.per}"
 
 
@@ -45,7 +47,17 @@ def _of_logins(limit: RateLimit) -> dict[str, str]:
     }
 
 
-def _of_mail(limit: RateLimit) -> dict[str, str]:
+def _of_pace(limit: PaceLimit) -> dict[str, str]:
+    way = Way.TRANSPORT if limit.transport else Way.ANSWER
+    shown = {"per": limit.per.value, "every": units.duration_text(limit.every), "by": way.value}
+    if limit.transport:
+        shown |= {"transport": str(limit.transport)}
+    else:
+        shown |= {"delay_up_to": units.duration_text(limit.delay_up_to)}
+    return shown | _of_mail(limit)
+
+
+def _of_mail(limit: RateLimit | PaceLimit) -> dict[str, str]:
     return {
         "traffic": ", ".join(kind for kind in TrafficKind if kind in limit.traffic),
         **{f"over.{kind}": limit.over[kind].value for kind in TrafficKind if kind in limit.over},

@@ -117,6 +117,35 @@ class RateLimit(Limit):
 
 
 @dataclass(frozen=True, slots=True)
+class Transport:
+    """A transport of Postfix's master.cf, and the addresses of its next hop: each subject has one of its own.
+
+    Postfix paces by destination (``<transport>_destination_rate_delay``).
+    """
+
+    name: str
+    network: IPv4Network
+    port: int
+
+    def __str__(self) -> str:
+        single = self.network.prefixlen == self.network.max_prefixlen
+        return f"{self.name}:[{self.network.network_address if single else self.network}]:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaceLimit(Limit):
+    """At most one recipient in ``every`` (ms), for each subject of ``per``.
+
+    ``transport`` keeps the pace, or answers that are delayed by at most ``delay_up_to`` ms.
+    """
+
+    every: int
+    recipients: Recipients = Recipients.ALL
+    delay_up_to: int = 0
+    transport: Transport | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
     """What is in force for an account: the plan's name and its limits, in the order of ``apply``."""
 
@@ -162,6 +191,14 @@ class Exempt:
     recipients: tuple[str, ...] = ()
     logins: tuple[str, ...] = ()
     clients: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DelayBounds:
+    """How many answers may be delayed at once, since each holds an smtpd: in all, and of one account."""
+
+    max: int = 20
+    per_account: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +271,7 @@ class Config:
     maps: tuple[str, ...] = ()
     dns: DnsSettings | None = None
     read_at: int = field(default=0, compare=False)
+    delay: DelayBounds = DelayBounds()
 
     def terms(self, account: str) -> Terms:
         """Return what is in force for an account: its own terms, else those of its plan.

@@ -8,10 +8,13 @@ from policyd.conf.listen import LISTEN, STORE
 from policyd.conf.lists import LISTS
 from policyd.conf.plans import PLANS
 from policyd.conf.schedules import SCHEDULES
-from policyd.conf.schema import Exempt, Network
+from policyd.conf.schema import DelayBounds, Exempt, Network
 from policyd.conf.structures import Key, ListOf, Values, table
 from policyd.conf.values import Unfit, Value, flag, word
 from policyd.model import Mode
+
+_MOST = 10_000
+"""Delayed answers; Postfix would need as many smtpd."""
 
 
 def _version(written: str) -> int | Unfit:
@@ -22,6 +25,12 @@ def _version(written: str) -> int | Unfit:
 
 def _lower(written: str) -> str | Unfit:
     return written.lower() if written else Unfit("the pattern is empty", 'write "postmaster@*"')
+
+
+def _count(written: str) -> int | Unfit:
+    if written.isascii() and written.isdecimal() and 0 < int(written[:6]) <= _MOST:
+        return int(written)
+    return Unfit(f'"{shown(written)}" is no number of answers', f"write a number from 1 to {_MOST}")
 
 
 _PATTERN = Value(_lower, "a pattern", '"postmaster@*"', {"type": "string", "minLength": 1})
@@ -37,6 +46,10 @@ CLIENTS: Key[tuple[Network, ...]] = Key(
 )
 ACCEPTED = Key("accepted", flag(), "Whether every accepted request is logged too.")
 
+_COUNT = Value(_count, "a number of answers", "20", {"type": "integer", "minimum": 1, "maximum": 10_000})
+MOST = Key("max", _COUNT, "How many answers may be delayed at once; each holds an smtpd.")
+MOST_OF_ACCOUNT = Key("per_account", _COUNT, "How many of one account may be delayed at once.")
+
 VERSION = Key(
     "version", Value(_version, "a version", "1", {"const": 1}), "The version of the file format: 1.", required=True
 )
@@ -50,6 +63,11 @@ EXEMPT_KEY = Key(
     "What no limit looks at.",
 )
 LISTS_KEY = Key("lists", LISTS, "How list software is known.")
+DELAY_KEY = Key(
+    "delay",
+    table(MOST, MOST_OF_ACCOUNT, example="{max: 20, per_account: 2}"),
+    "How many answers may be delayed at once.",
+)
 SCHEDULES_KEY = Key("schedules", SCHEDULES, "Named hours of the week, which can lift limits.")
 LIMITS_KEY = Key("limits", LIMITS, "The limits, by name.", required=True)
 PLANS_KEY = Key("plans", PLANS, "The plans, by name: sets of limits.", required=True)
@@ -58,8 +76,8 @@ LOG_KEY = Key("log", table(ACCEPTED, example="{accepted: false}"), "What is logg
 DNS_KEY = Key("dns", DNS, "What hosted domains should say in the DNS; without it nothing is looked up.")
 
 ROOT = table(
-    VERSION, MODE, LISTEN_KEY, STORE_KEY, ACCOUNTS_KEY, EXEMPT_KEY, LISTS_KEY, SCHEDULES_KEY, LIMITS_KEY, PLANS_KEY,
-    LOG_KEY, DNS_KEY,
+    VERSION, MODE, LISTEN_KEY, STORE_KEY, ACCOUNTS_KEY, EXEMPT_KEY, LISTS_KEY, DELAY_KEY, SCHEDULES_KEY, LIMITS_KEY,
+    PLANS_KEY, LOG_KEY, DNS_KEY,
     example="version: 1",
     later=("spam_traps", "mailman", "notify", "nodes"),
 )  # fmt: skip
@@ -68,3 +86,9 @@ ROOT = table(
 def exempt(values: Values) -> Exempt:
     """Return what no limit looks at."""
     return Exempt(values.get(RECIPIENTS, ()), values.get(LOGINS, ()), values.get(CLIENTS, ()))
+
+
+def delay(values: Values) -> DelayBounds:
+    """Return how many answers may be delayed at once."""
+    default = DelayBounds()
+    return DelayBounds(values.get(MOST, default.max), values.get(MOST_OF_ACCOUNT, default.per_account))

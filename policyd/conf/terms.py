@@ -8,15 +8,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from policyd.conf import rates
+from policyd.conf import paces, rates
 from policyd.conf.issues import At, Place, did_you_mean
-from policyd.conf.limits import COUNTS, KIND, LIFTED_BY, MODE, OVER, RATE, TRAFFIC, OverByTraffic
+from policyd.conf.limits import COUNTS, KIND, LIFTED_BY, MODE, OVER, PACE, RATE, TRAFFIC, OverByTraffic
 from policyd.conf.schema import Limit, Schedule
 from policyd.conf.structures import Pair, Record, Values
 from policyd.model import Action, Counts, Mode, TrafficKind
 
 Schedules = Mapping[str, Schedule | None] | None
 """Schedules by name. None in place of one, or of all: its mistakes were reported."""
+
+
+class Elsewhere(NamedTuple):
+    """What limits depend on elsewhere in the file; None for what could not be read."""
+
+    schedules: Schedules
+    policy_timeout: int | None
+
 
 DEFAULT_OVER = {
     TrafficKind.USER: Action.REJECT,
@@ -26,6 +34,10 @@ DEFAULT_OVER = {
     TrafficKind.LOGIN: Action.REJECT,
 }
 """What happens over a limit that does not say it."""
+
+_DELAY = dict.fromkeys(DEFAULT_OVER, Action.DELAY)
+
+RATE_KIND = "rate"
 
 _FORBIDDEN = {
     (TrafficKind.LIST, Action.REJECT): "a list's members would be punished for its copies",
@@ -39,16 +51,27 @@ _FORBIDDEN = {
 class _Kind(NamedTuple):
     """What a kind of limit is: its keys, the traffic it looks at, its checks, and the limit of its own fields.
 
-    ``check`` gets the newest layer and all of them.
+    ``check`` gets the newest layer and all of them, and Postfix's timeout. ``actions`` are those
+    that it can take, ``over`` is what it does where nothing is written.
     """
 
     keys: Record
     traffic: Callable[[Values], tuple[TrafficKind, ...]]
-    check: Callable[[Values, Values, At], None]
+    check: Callable[[Values, Values, At, int | None], None]
     made: Callable[[str, Values], Limit]
+    actions: tuple[Action, ...]
+    over: Mapping[TrafficKind, Action]
 
 
-_KINDS = {"rate": _Kind(RATE, rates.traffic, rates.check, rates.rate)}
+_KINDS = {
+    "rate": _Kind(
+        RATE, rates.traffic, rates.check, rates.rate,
+        (Action.ACCEPT, Action.DEFER, Action.REJECT, Action.QUARANTINE), DEFAULT_OVER,
+    ),
+    "pace": _Kind(
+        PACE, rates.traffic, paces.check, paces.pace, (Action.DELAY, Action.DEFER, Action.ACCEPT), _DELAY
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +83,16 @@ class Draft:
     over: OverByTraffic
 
 
-def base(pair: Pair[Values], schedules: Schedules, at: At) -> Draft | None:
+def base(pair: Pair[Values], elsewhere: Elsewhere, at: At) -> Draft | None:
     """Return the draft of one entry of ``limits``, None when it cannot be used."""
     if pair.value is None:
         return None
-    draft = _draft(pair.name, _Layers(pair.value, pair.value, {}), f"limit {pair.name}", schedules, at)
+    draft = _draft(pair.name, _Layers(pair.value, pair.value, {}), f"limit {pair.name}", elsewhere, at)
     required = {key.name for key in _kind(pair.value).keys.keys if key.required}
     return draft if required <= set(pair.value.names()) else None
 
 
-def changed(draft: Draft, values: Values, owner: str, schedules: Schedules, at: At) -> Draft | None:
+def changed(draft: Draft, values: Values, owner: str, elsewhere: Elsewhere, at: At) -> Draft | None:
     """Return the draft with one more layer, which ``owner`` ("plan shared") wrote."""
     if TrafficKind.RELAYED in values.get(TRAFFIC, ()):
         cure = "write a limit of its own for relayed traffic; it needs no plan"
@@ -80,7 +103,7 @@ def changed(draft: Draft, values: Values, owner: str, schedules: Schedules, at: 
         at.key(COUNTS.name).report(values.place_of(COUNTS), "a plan or domain has no failed logins", cure)
         return None
     layers = _Layers(values, values.over(draft.values), draft.over, draft.limit.origins)
-    return _draft(draft.limit.name, layers, owner, schedules, at)
+    return _draft(draft.limit.name, layers, owner, elsewhere, at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,23 +116,24 @@ class _Layers:
     origins: Mapping[str, str] | None = None
 
 
-def _draft(name: str, layers: _Layers, owner: str, schedules: Schedules, at: At) -> Draft | None:
+def _draft(name: str, layers: _Layers, owner: str, elsewhere: Elsewhere, at: At) -> Draft | None:
     before = len(at.issues)
     written = layers.newest.get(OVER, {})
     over = dict(written) if None in written else {**layers.over, **written}
     kind, flawed = _kind(layers.values), layers.newest.flawed
     traffic = kind.traffic(layers.values)
-    kind.check(layers.newest, layers.values, at)
+    _check_keys(kind, layers, at)
+    kind.check(layers.newest, layers.values, at, elsewhere.policy_timeout)
     if TRAFFIC.name not in flawed:
         _check_traffic(traffic, layers.newest, at)
-    if TrafficKind.LOGIN not in traffic and not {TRAFFIC.name, OVER.name} & flawed:
+    if TrafficKind.LOGIN not in traffic and not {TRAFFIC.name, OVER.name} & flawed and _can_all(kind, layers, at):
         _check_over(traffic, over, layers.newest, at)
-    _check_schedule(layers.newest, schedules, at)
+    _check_schedule(layers.newest, elsewhere.schedules, at)
     if len(at.issues) > before or flawed:
         return None
     limit = replace(
         kind.made(name, layers.values),
-        over={kind: _action(over, kind) for kind in TrafficKind if kind in traffic},
+        over={one: _action(over, one, kind.over) for one in TrafficKind if one in traffic},
         traffic=frozenset(traffic),
         mode=layers.values.get(MODE, Mode.ENFORCE),
         lifted_by=layers.values.get(LIFTED_BY, ""),
@@ -119,12 +143,12 @@ def _draft(name: str, layers: _Layers, owner: str, schedules: Schedules, at: At)
 
 
 def _kind(values: Values) -> _Kind:
-    return _KINDS[values.get(KIND, "rate")]
+    return _KINDS[values.get(KIND, RATE_KIND)]
 
 
-def _action(over: OverByTraffic, kind: TrafficKind) -> Action:
+def _action(over: OverByTraffic, kind: TrafficKind, default: Mapping[TrafficKind, Action]) -> Action:
     placed = over.get(kind) or over.get(None)
-    return placed.value if placed else DEFAULT_OVER[kind]
+    return placed.value if placed else default[kind]
 
 
 def _origins(layers: _Layers, owner: str) -> dict[str, str]:
@@ -137,6 +161,26 @@ def _origins(layers: _Layers, owner: str) -> dict[str, str]:
     for kind, placed in written.items():
         origins[f"{OVER.name}.{kind}" if kind else OVER.name] = f"{owner} ({placed.place})"
     return origins
+
+
+def _check_keys(kind: _Kind, layers: _Layers, at: At) -> None:
+    """Report a change of a key that limits of other kinds have."""
+    known = {key.name for key in kind.keys.keys}
+    for name in layers.newest.names():
+        if name not in known:
+            problem = f"a limit of kind {layers.values.get(KIND, RATE_KIND)} has no {name}"
+            at.key(name).report(layers.newest.place_named(name), problem, "remove it")
+
+
+def _can_all(kind: _Kind, layers: _Layers, at: At) -> bool:
+    """Return whether limits of the kind take all actions that are written; report those that they do not."""
+    here, before = at.key(OVER.name), len(at.issues)
+    for traffic, placed in layers.newest.get(OVER, {}).items():
+        if placed.value not in kind.actions:
+            problem = f"a limit of kind {layers.values.get(KIND, RATE_KIND)} cannot {placed.value}"
+            cure = f"write one of: {', '.join(kind.actions)}"
+            (here.key(traffic) if traffic else here).report(placed.place, problem, cure)
+    return len(at.issues) == before
 
 
 def _check_traffic(traffic: tuple[TrafficKind, ...], newest: Values, at: At) -> None:

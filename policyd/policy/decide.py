@@ -2,8 +2,19 @@
 
 from datetime import UTC, datetime, timedelta
 
-from policyd.conf.schema import RateLimit
-from policyd.model import LOGIN_COUNTS, NEVER_FITS, Action, Counts, Outcome, Suspension, TrafficKind, Usage, Verdict
+from policyd.conf.schema import Limit, PaceLimit, RateLimit
+from policyd.model import (
+    LOGIN_COUNTS,
+    NEVER_FITS,
+    Action,
+    CounterType,
+    Counts,
+    Outcome,
+    Suspension,
+    TrafficKind,
+    Usage,
+    Verdict,
+)
 from policyd.policy.plan import ChargePlan
 
 ACCEPT = Verdict(Action.ACCEPT)
@@ -21,7 +32,7 @@ def decide(plan: ChargePlan, outcome: Outcome) -> Verdict:
     Of several limits that refuse, the severest action is taken, then the one that is over for longest.
     """
     if outcome.admitted:
-        return ACCEPT
+        return (plan.paced and _delayed(plan, outcome)) or accepted(plan)
     if outcome.suspended is not None:
         return refuse_suspended(plan.traffic.kind, outcome.suspended)
     worst, found = (-1, 0), ACCEPT
@@ -37,6 +48,23 @@ def decide(plan: ChargePlan, outcome: Outcome) -> Verdict:
     return found
 
 
+def accepted(plan: ChargePlan) -> Verdict:
+    """Return the verdict on what nothing stands against."""
+    return Verdict(Action.ACCEPT, transport=plan.transport) if plan.transport else ACCEPT
+
+
+def _delayed(plan: ChargePlan, outcome: Outcome) -> Verdict | None:
+    """Return the verdict that waits for the latest slot to come, None when there is none."""
+    slots = [
+        (usage.fits_at, -index)
+        for index, (charge, usage) in enumerate(zip(plan.charges, outcome.usages, strict=True))
+        if charge.type is CounterType.PACE and not charge.observed and usage.fits_at > outcome.now
+    ]
+    if not slots:
+        return None
+    return Verdict(Action.DELAY, charge=-max(slots)[1], transport=plan.transport)
+
+
 def refuse_suspended(kind: TrafficKind, suspension: Suspension) -> Verdict:
     """Return the refusal of who is suspended: scripts and lists wait, for a 5xx would hurt people who did nothing."""
     action = Action.DEFER if kind in {TrafficKind.SCRIPT, TrafficKind.LIST} else Action.REJECT
@@ -44,15 +72,17 @@ def refuse_suspended(kind: TrafficKind, suspension: Suspension) -> Verdict:
     return Verdict(action, f"Sending is suspended{until}; ref {suspension.ref}", suspended=suspension)
 
 
-def action_over(limit: RateLimit, kind: TrafficKind, usage: Usage) -> Action:
+def action_over(limit: Limit, kind: TrafficKind, usage: Usage) -> Action:
     """Return what is done over a limit.
 
     What can never fit is rejected for users, who would try for ever, and deferred for scripts and
-    lists, where a 5xx would hurt people who did nothing. A login is let in or not.
+    lists, where a 5xx would hurt people who did nothing. A login is let in or not. A slot of a pace
+    that is too far away to be waited for is deferred.
     """
     if usage.fits_at == NEVER_FITS and limit.over[kind] is not Action.QUARANTINE:
         return Action.REJECT if kind in {TrafficKind.USER, TrafficKind.LOGIN} else Action.DEFER
-    return limit.over[kind]
+    over = limit.over[kind]
+    return Action.DEFER if over is Action.DELAY else over
 
 
 def moment(at: int) -> str:
@@ -69,9 +99,22 @@ def duration(window: int) -> str:
     return f"{window}ms"
 
 
-def _text(limit: RateLimit, cost: int, usage: Usage) -> str:
-    unit = limit.counts.value
+def _text(limit: Limit, cost: int, usage: Usage) -> str:
     ref = f"ref {usage.episode.ref}" if usage.episode else ""
+    if isinstance(limit, PaceLimit):
+        return _line(limit.name, f"{_pace_text(limit, usage)}; mail flows again at {moment(usage.fits_at)}; {ref}")
+    return _rate_text(limit, cost, usage, ref) if isinstance(limit, RateLimit) else ""
+
+
+def _pace_text(limit: PaceLimit, usage: Usage) -> str:
+    paced = f"one recipient each {duration(limit.every)}"
+    if usage.max == 0:
+        return f"{paced}, and no more answers can wait for their turn"
+    return f"{paced}, and {-(-usage.used // limit.every)} wait already"
+
+
+def _rate_text(limit: RateLimit, cost: int, usage: Usage, ref: str) -> str:
+    unit = limit.counts.value
     if usage.max == 0:
         return _line(limit.name, f"no {unit} allowed here; {ref}")
     if usage.fits_at == NEVER_FITS:

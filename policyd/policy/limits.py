@@ -19,6 +19,12 @@ def rates_in_force(config: Config, terms: Terms, kind: TrafficKind, now: int) ->
     return [limit for limit in looking if not is_lifted(config, limit, now)]
 
 
+def in_force(config: Config, terms: Terms, kind: TrafficKind, now: int) -> list[Limit]:
+    """Return the limits of ``terms``, of any kind, that look at a kind of traffic at ``now`` and have a maximum."""
+    looking = (limit for limit in terms.limits if kind in limit.traffic and not is_lifted(config, limit, now))
+    return [limit for limit in looking if not (isinstance(limit, RateLimit) and limit.max is None)]
+
+
 def is_lifted(config: Config, limit: Limit, now: int) -> bool:
     """Return whether a limit's schedule switches it off at ``now``."""
     return bool(limit.lifted_by) and is_open(config.schedules[limit.lifted_by], now)

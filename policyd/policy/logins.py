@@ -133,5 +133,6 @@ def answer(plan: ChargePlan, verdict: Verdict) -> LoginAnswer:
     """Return what Dovecot hears of a verdict; only a limit with ``tell`` says why."""
     if verdict.action is Action.ACCEPT:
         return LoginAnswer(0)
-    told = verdict.charge >= 0 and plan.limits[verdict.charge].tell
+    limit = plan.limits[verdict.charge] if verdict.charge >= 0 else None
+    told = isinstance(limit, RateLimit) and limit.tell
     return LoginAnswer(-1, verdict.text if told else "")

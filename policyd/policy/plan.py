@@ -6,9 +6,10 @@ from fnmatch import translate
 from typing import NamedTuple
 
 from policyd.address import normal_form, normalise
-from policyd.conf.schema import Config, RateLimit, Terms
+from policyd.conf.schema import Config, Limit, PaceLimit, RateLimit, Terms
 from policyd.model import Charge, Counts, Per, PolicyRequest, Recipients, Sure, Traffic
-from policyd.policy.limits import counter_type, is_observed, rates_in_force, subject, terms_of
+from policyd.policy.limits import counter_type, in_force, is_observed, subject, terms_of
+from policyd.policy.pace import destination, longest_wait, pace_charge
 from policyd.policy.suspendable import suspendable
 from policyd.policy.traffic import Attribution, within
 
@@ -25,16 +26,19 @@ _MOST_STANDINGS = 20_000
 class ChargePlan(NamedTuple):
     """What a request is to be charged, each charge beside the limit that it belongs to.
 
-    ``spared``: limits are in force, and none looks at this recipient, login or client.
+    ``spared``: limits are in force, and none looks at this recipient, login or client. ``paced``: the
+    answer may have to wait. ``transport`` is what Postfix delivers the message by, to keep a pace.
     ``suspendable`` are the names under which it may be suspended, whatever limits look at it.
     """
 
     traffic: Traffic
     terms: Terms
-    limits: tuple[RateLimit, ...]
+    limits: tuple[Limit, ...]
     charges: tuple[Charge, ...]
     spared: bool = False
     suspendable: tuple[str, ...] = ()
+    paced: bool = False
+    transport: str = ""
 
 
 _NO_TERMS = Terms("", ())
@@ -115,7 +119,7 @@ class Planner:
             spared = ChargePlan(traffic, terms, (), (), spared=True, suspendable=suspendable(traffic))
             return _Standing(traffic, terms, exempt=True, usual=spared)
         standing = _Standing(traffic, terms, exempt=False, usual=None)
-        if any(_varies(limit) for limit in terms.rates if traffic.kind in limit.traffic):
+        if any(_varies(limit) for limit in terms.limits if traffic.kind in limit.traffic):
             return standing
         return standing._replace(usual=self._plan(standing, request, 0, 1, exempt=False))
 
@@ -129,20 +133,49 @@ class Planner:
         if exempt or standing.exempt:
             names = () if self._is_for_this_host(request.recipient) else names
             return ChargePlan(traffic, terms, (), (), spared=True, suspendable=names)
-        limits = tuple(rates_in_force(self.config, terms, traffic.kind, now))
-        charges = tuple(self._charge(limit, traffic, request, recipients) for limit in limits)
+        looking = in_force(self.config, terms, traffic.kind, now)
+        charged = [(limit, self._charge(limit, traffic, request, recipients)) for limit in looking]
+        limits = tuple(limit for limit, charge in charged if charge is not None)
+        charges = tuple(charge for _, charge in charged if charge is not None)
+        plan = ChargePlan(
+            traffic, terms, limits, charges, suspendable=names,
+            paced=longest_wait(charges) > 0, transport=self._transport(looking, traffic, request),
+        )  # fmt: skip
         if all(charge.skipped for charge in charges):
-            return ChargePlan(traffic, terms, (), (), spared=bool(charges), suspendable=names)
-        return ChargePlan(traffic, terms, limits, charges, suspendable=names)
+            return plan._replace(limits=(), charges=(), spared=bool(charges), paced=False)
+        return plan
 
-    def _charge(self, limit: RateLimit, traffic: Traffic, request: PolicyRequest, recipients: int) -> Charge:
-        skipped = limit.recipients is Recipients.REMOTE and self._is_hosted(request.recipient)
+    def _charge(self, limit: Limit, traffic: Traffic, request: PolicyRequest, recipients: int) -> Charge | None:
+        """Return what a limit charges, None for a pace that Postfix keeps."""
+        named = subject(limit, traffic, request.client_address)
+        if isinstance(limit, RateLimit):
+            return self._rate_charge(limit, traffic, request, named, recipients)
+        if isinstance(limit, PaceLimit) and limit.transport is None:
+            looked_at = 0 if self._is_skipped(limit, request) else recipients
+            return pace_charge(self.config, limit, traffic.kind, named, looked_at)
+        return None
+
+    def _transport(self, looking: list[Limit], traffic: Traffic, request: PolicyRequest) -> str:
+        """Return the transport of the slowest pace that Postfix keeps, "" where there is none."""
+        paces = [limit for limit in looking if isinstance(limit, PaceLimit) and not self._is_skipped(limit, request)]
+        for limit in sorted(paces, key=lambda pace: -pace.every):
+            if limit.transport is not None and not is_observed(self.config, limit, traffic.kind):
+                return destination(limit.transport, subject(limit, traffic, request.client_address))
+        return ""
+
+    def _is_skipped(self, limit: RateLimit | PaceLimit, request: PolicyRequest) -> bool:
+        return limit.recipients is Recipients.REMOTE and self._is_hosted(request.recipient)
+
+    def _rate_charge(
+        self, limit: RateLimit, traffic: Traffic, request: PolicyRequest, named: str, recipients: int
+    ) -> Charge:
+        skipped = self._is_skipped(limit, request)
         once = limit.counts is not Counts.RECIPIENTS
         cost = max(1, min(request.size, MOST_BYTES)) if limit.counts is Counts.BYTES else 1 if once else recipients
         return Charge(
             counter_type(limit),
             limit.name,
-            subject(limit, traffic, request.client_address),
+            named,
             0 if skipped else cost,
             limit.max or 0,
             limit.window,
@@ -181,10 +214,13 @@ class Planner:
         return domain in self.config.accounts.local_names or self._is_hosted(recipient)
 
 
-def _varies(limit: RateLimit) -> bool:
+def _varies(limit: Limit) -> bool:
     """Return whether what a limit charges for one recipient depends on more than its sender."""
-    by_client = limit.per is Per.CLIENT
-    return bool(limit.lifted_by) or by_client or limit.recipients is Recipients.REMOTE or limit.counts is Counts.BYTES
+    if limit.lifted_by or limit.per is Per.CLIENT:
+        return True
+    if isinstance(limit, RateLimit) and limit.counts is Counts.BYTES:
+        return True
+    return isinstance(limit, RateLimit | PaceLimit) and limit.recipients is Recipients.REMOTE
 
 
 def pattern_of(patterns: tuple[str, ...]) -> re.Pattern[str] | None:

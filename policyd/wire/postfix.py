@@ -190,8 +190,8 @@ def action_for(verdict: Verdict) -> str:
     DUNNO and not OK, which would end the restriction list; a code and a text always, since digits
     alone mean OK.
     """
-    if verdict.action is Action.ACCEPT:
-        return "DUNNO"
+    if verdict.action in {Action.ACCEPT, Action.DELAY}:
+        return f"FILTER {verdict.transport}" if verdict.transport else "DUNNO"
     text = _printable(verdict.text)[:MAX_TEXT].strip() or "refused by policy"
     if verdict.action is Action.DEFER:
         return f"450 4.7.1 {text}"

@@ -220,7 +220,7 @@ def with_store(site: Config, when_down: Action) -> Config:
 
 def test_postfix_has_its_answer_before_it_is_noted(world: World) -> None:
     """A fault in metrics or log costs no answer."""
-    answers: list[Verdict] = []
+    answers: list[Verdict | None] = []
 
     def faulty(*_: object) -> None:
         raise ZeroDivisionError

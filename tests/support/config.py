@@ -8,10 +8,13 @@ from typing import Any
 from policyd.conf.schema import (
     Accounts,
     Config,
+    DelayBounds,
     Exempt,
+    Limit,
     Listen,
     Lists,
     Network,
+    PaceLimit,
     RateLimit,
     Schedule,
     StoreSettings,
@@ -41,6 +44,13 @@ def rate(name: str = "domain-hourly", max: int | None = 400, window: int = HOUR,
     return RateLimit(name=name, max=max, window=window, over=actions, traffic=traffic, **fields)
 
 
+def pace(name: str = "list-pace", every: int = 6000, delay_up_to: int = 30_000, **fields: Any) -> PaceLimit:
+    """Return a pace for all traffic, per domain, unless fields say otherwise."""
+    traffic = frozenset(fields.pop("traffic", _DEFAULT_TRAFFIC))
+    over = dict.fromkeys(traffic, fields.pop("over", Action.DELAY))
+    return PaceLimit(name=name, every=every, delay_up_to=delay_up_to, traffic=traffic, over=over, **fields)
+
+
 MAILMAN = Lists(contexts=frozenset({"mailman"}))
 
 
@@ -50,8 +60,12 @@ def logins(name: str = "pop-checks", max: int | None = 60, **fields: Any) -> Rat
     return rate(name, max, traffic=[TrafficKind.LOGIN], **{**shipped, **fields})
 
 
-def _is_planless(limit: RateLimit) -> bool:
-    return TrafficKind.RELAYED in limit.traffic or limit.counts is Counts.FAILED_LOGINS
+def _is_planless(limit: Limit) -> bool:
+    return TrafficKind.RELAYED in limit.traffic or _counts_failed(limit)
+
+
+def _counts_failed(limit: Limit) -> bool:
+    return isinstance(limit, RateLimit) and limit.counts is Counts.FAILED_LOGINS
 
 
 UNLISTED_HOURLY = rate("unlisted-hourly", 2000, traffic=[TrafficKind.RELAYED])
@@ -65,11 +79,11 @@ class Site:
     are the hosted ones, ``changed`` has terms of their own.
     """
 
-    limits: tuple[RateLimit, ...] = (rate(),)
+    limits: tuple[Limit, ...] = (rate(),)
     domains: Iterable[str] = ("example.org", "example.net")
     plans: Mapping[str, str] = field(default_factory=dict)
-    terms: Mapping[str, tuple[RateLimit, ...]] = field(default_factory=dict)
-    changed: Mapping[str, tuple[RateLimit, ...]] = field(default_factory=dict)
+    terms: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict)
+    changed: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict)
     schedules: tuple[Schedule, ...] = ()
     exempt: Exempt = field(default_factory=Exempt)
     lists: Lists = field(default_factory=Lists)
@@ -77,6 +91,7 @@ class Site:
     listen: Listen = field(default_factory=Listen)
     store: StoreSettings = field(default_factory=StoreSettings)
     accounts: Mapping[str, Any] = field(default_factory=dict)
+    delay: DelayBounds = field(default_factory=DelayBounds)
 
     def config(self) -> Config:
         """Return the Config."""
@@ -94,9 +109,10 @@ class Site:
             limits={limit.name: limit for limit in self.limits},
             plans=plans,
             relayed=Terms("", tuple(limit for limit in self.limits if TrafficKind.RELAYED in limit.traffic)),
-            failed_logins=Terms("", tuple(limit for limit in self.limits if limit.counts is Counts.FAILED_LOGINS)),
+            failed_logins=Terms("", tuple(limit for limit in self.limits if _counts_failed(limit))),
             log_accepted=False,
             files=(),
+            delay=self.delay,
         )
 
     def _accounts(self) -> Accounts:
@@ -118,7 +134,7 @@ class Site:
         return replace(plain, **self.accounts)
 
 
-def config(*limits: RateLimit, **said: Any) -> Config:
+def config(*limits: Limit, **said: Any) -> Config:
     """Return a Config with these limits; ``said`` are fields of Site, or of Accounts as ``accounts``."""
     return Site(limits or (rate(),), **said).config()
 

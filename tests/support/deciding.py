@@ -208,13 +208,14 @@ class Connection:
     def ask(self, request: PolicyRequest, meanwhile: Callable[[], None] = lambda: None) -> Verdict:
         """Return the answer to a request; ``meanwhile`` runs while it is under way."""
 
-        async def answered() -> Verdict:
-            future: asyncio.Future[Verdict] = self.world.loop.create_future()
+        async def answered() -> Verdict | None:
+            future: asyncio.Future[Verdict | None] = self.world.loop.create_future()
             self.daemon.service.decide(self.conversation, request, future.set_result)
             meanwhile()
             return await future
 
         verdict = self.world.run(answered())
+        assert verdict is not None
         assert verdict.text.isascii()
         assert "\n" not in verdict.text
         return verdict
