@@ -15,7 +15,7 @@ from typing import NamedTuple
 from policyd.conf.schema import Config
 from policyd.model import Action, Mode, Outcome, PolicyRequest, TrafficKind
 from policyd.policy.decide import decide
-from policyd.policy.plan import ChargePlan, Planner
+from policyd.policy.plan import ChargePlan, Planner, unpaced
 from policyd.replay.messages import END, Mail, requests
 from policyd.replay.tally import Tally
 from policyd.store.base import Call, Op, Record
@@ -91,8 +91,8 @@ def _plan(planner: Planner, mail: Mail, request: PolicyRequest) -> ChargePlan:
     plan_of = planner.plan_message if request.protocol_state == END else planner.plan
     plan = plan_of(request, mail.at)
     if mail.refused and plan.traffic.kind is TrafficKind.INBOUND:
-        return plan_of(request._replace(sasl_username=mail.sender), mail.at)
-    return plan
+        plan = plan_of(request._replace(sasl_username=mail.sender), mail.at)
+    return unpaced(plan)
 
 
 def _record(plan: ChargePlan, request: PolicyRequest, index: int) -> Record | None:

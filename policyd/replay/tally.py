@@ -58,6 +58,8 @@ class Tally:
     def used(self, plan: ChargePlan, at: int, *, first: bool) -> None:
         """Note what a request asks of its counters. ``first``: it is its message's first."""
         for limit, charge in zip(plan.limits, plan.charges, strict=True):
+            if not isinstance(limit, RateLimit):
+                continue
             key = Key(plan.traffic.account, charge.limit, charge.subject)
             counted = self.counters.get(key)
             if counted is None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from policyd.conf.load import load
-from policyd.conf.schema import Config, Endpoint
+from policyd.conf.schema import Config, DelayBounds, Endpoint, PaceLimit
 from policyd.model import Action, Counts, MailProtocol, Mode, Per, TrafficKind
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -41,11 +41,20 @@ def test_pop_checks_are_those_of_the_terms(shipped: Config) -> None:
     assert (checks.lock, checks.tell, checks.traffic) == (3_600_000, False, frozenset({TrafficKind.LOGIN}))
 
 
+def test_every_list_keeps_the_pace_of_the_terms(shipped: Config) -> None:
+    """T5: 6 s between two e-mails of a list, on every plan, and no answer outlasts Postfix's patience."""
+    for plan in shipped.plans.values():
+        (pace,) = [limit for limit in plan.limits if isinstance(limit, PaceLimit)]
+        assert (pace.every, pace.per, pace.traffic) == (6000, Per.LIST, frozenset({TrafficKind.LIST}))
+        assert 2 * pace.delay_up_to <= shipped.listen.policy_timeout
+    assert shipped.delay == DelayBounds(max=20, per_account=2)
+
+
 def test_lists_and_relayed_mail_are_never_rejected(shipped: Config) -> None:
     """Members of a list and invented senders get no bounce."""
     everything = [*shipped.limits.values()]
 
-    assert {limit.over.get(TrafficKind.LIST, Action.DEFER) for limit in everything} == {Action.DEFER}
+    assert {limit.over.get(TrafficKind.LIST, Action.DEFER) for limit in everything} == {Action.DEFER, Action.DELAY}
     assert [(limit.name, limit.max, limit.over) for limit in shipped.relayed.rates] == [
         ("unlisted-hourly", 2000, {TrafficKind.RELAYED: Action.DEFER})
     ]
