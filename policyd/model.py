@@ -182,6 +182,22 @@ class CounterType(Word):
     RING = "ring"
     LOG = "log"
     PACE = "pace"
+    SET = "set"
+
+
+class Member(NamedTuple):
+    """The recipient of a list, as a counter of type SET takes it.
+
+    ``digest`` is a signed 64-bit number as text, "" where the list itself is looked at. ``known`` is
+    how large the list is by better means than what it mailed, None where there are none; what it
+    mailed may be larger than ``max`` by ``slack`` percent. ``over``: a fan-out to more distinct
+    recipients within 15 min is a mailing.
+    """
+
+    digest: str
+    known: int | None
+    slack: int
+    over: int
 
 
 class Charge(NamedTuple):
@@ -192,7 +208,8 @@ class Charge(NamedTuple):
     next slot may be away, in ms. ``observed`` counts past ``max`` and never refuses.
     ``once`` charges a message once, however many requests it makes. ``skipped`` marks a recipient
     that the limit does not look at, so that a settlement leaves it out too. With ``lock`` (ms) a
-    first refusal is followed by others for so long, whatever is counted meanwhile.
+    first refusal is followed by others for so long, whatever is counted meanwhile. ``member`` is of a
+    list and goes with type SET alone, whose ``window`` is how long the largest size is remembered.
     """
 
     type: CounterType
@@ -205,6 +222,7 @@ class Charge(NamedTuple):
     once: bool = False
     skipped: bool = False
     lock: int = 0
+    member: Member | None = None
 
 
 class Episode(NamedTuple):

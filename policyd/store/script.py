@@ -10,7 +10,7 @@ from importlib.resources import files
 from struct import Struct
 from typing import cast
 
-from policyd.model import Charge, CounterType, Episode, Outcome, Suspension, Usage
+from policyd.model import Charge, CounterType, Episode, Member, Outcome, Suspension, Usage
 from policyd.store import keys
 from policyd.store.base import Call, Op
 
@@ -20,6 +20,7 @@ _OBSERVED, _ONCE, _SKIPPED = 1, 2, 4
 _AT_SLOT = 2
 _HEAD = Struct("<BQQQQQB").pack
 _CHARGE = Struct("<BBQQQQ").pack
+_MEMBER = Struct("<HHQ").pack
 _OPS = {Op.CHARGE: 1, Op.SETTLE: 2, Op.GIVE_BACK: 3, Op.PEEK: 4}
 _TYPES = {counter: number for number, counter in enumerate(CounterType, 1)}
 """Numbers of the counter types; they stand in message records."""
@@ -53,7 +54,9 @@ def encode(call: Call, now: int, not_after: int, seed: bytes) -> tuple[bytes, ..
     """
     op, account, record, charges, suspensions = call
     tagged = keys.tag(account)
-    count, names, argv = _words(account, charges, suspensions)
+    # A list has another member in each call.
+    words = _words.__wrapped__ if charges and charges[-1].member else _words
+    count, names, argv = words(account, charges, suspensions)
     if record is None:
         head = _HEAD(_OPS[op], now, not_after, 0, 0, 0, len(suspensions))
         return (count, keys.message(tagged, "", ""), *names, head, seed, b"", *argv)
@@ -71,12 +74,20 @@ def _words(
     tagged = keys.tag(account)
     names = tuple(keys.counter(tagged, charge.type, charge.limit, charge.subject) for charge in charges)
     numbers = [
-        _CHARGE(_TYPES[one.type], _flags(one), one.cost, one.max, one.window, one.lock) for one in charges
-    ]  # fmt: skip
+        _CHARGE(_TYPES[one.type], _flags(one), one.cost, one.max, one.window, one.lock) + _member(one.member)
+        for one in charges
+    ]
     fields = [keys.suspension(name) for name in suspensions]
     fields += [keys.raised(charge.limit) for charge in charges]
     fields += [keys.lock(charge.limit, charge.subject) for charge in charges if charge.lock]
     return b"%d" % (2 + len(names)), (keys.state(tagged), *names), (*numbers, *fields)
+
+
+def _member(member: Member | None) -> bytes:
+    if member is None:
+        return b""
+    known = 0 if member.known is None else member.known + 1
+    return _MEMBER(member.over, member.slack, known) + member.digest.encode("ascii")
 
 
 def _flags(charge: Charge) -> int:

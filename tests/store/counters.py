@@ -7,6 +7,8 @@ adds some and returns the receipt's grain and place; ``undo`` takes some out of 
 
 from math import ceil
 
+from policyd.model import Member
+
 PAST = 60
 LONGEST_LOG, MOST = 140, 255
 
@@ -121,6 +123,87 @@ class Pace:
     def fits_at(self, now: int, _window: int, need: int) -> int:
         """Return the moment from which the next slot is ``need`` ms nearer."""
         return now + need
+
+
+class MailedList:
+    """What a list has mailed to: everything is kept and looked through each time.
+
+    A mailing makes members of its recipients, and of the latest ``over`` before them.
+    """
+
+    SOON, HOUR, DAY, GENERATION, PAST = 900_000, 3_600_000, 86_400_000, 21_600_000, 4
+
+    def __init__(self) -> None:
+        self.members: dict[str, int] = {}  # digest: generation
+        self.recent: list[tuple[str, int]] = []  # distinct digests, the one that was asked for last is at the end
+        self.largest: tuple[int, int] = (0, 0)  # size, when
+        self.judged: tuple[int, bool, int, int] | None = None  # size, exact, began, last
+        self.counted = False
+
+    def size(self, now: int, window: int) -> int:
+        """Return how many members it has, or had within the window."""
+        live = sum(number >= now // self.GENERATION - self.PAST for number in self.members.values())
+        return max(live, self.largest[0] if now - self.largest[1] < window else 0)
+
+    def judge(self, member: Member, now: int, window: int) -> tuple[int, bool] | None:
+        """Return the size that the recipient is judged by, and whether it is exact; None below a mailing."""
+        others = self._others(member, now)
+        if not self._is_mailing(member, now):
+            return None
+        if self.judged and now - self.judged[3] <= self.HOUR and now - self.judged[2] <= self.DAY:
+            if member.known is not None and member.known < self.judged[0]:
+                return member.known, True
+            return self.judged[:2]
+        if member.known is not None:
+            return member.known, True
+        return max(self.size(now, window), len(others) + 1), False
+
+    def note(self, member: Member, now: int, window: int) -> None:
+        """Note that a recipient was asked for and refused."""
+        self._note(member, now, self.judge(member, now, window), counted=False)
+
+    def apply(self, member: Member, now: int, window: int, ceilings: list[int]) -> str | None:
+        """Count a recipient under several limits, and return its digest when it is new."""
+        judged = self.judge(member, now, window)
+        new = None
+        if judged is not None:
+            uncounted = [] if self.counted else [digest for digest, _ in self.recent]
+            for ceiling in ceilings:
+                for digest in uncounted:
+                    self._add(digest, now, ceiling)
+                new = self._add(member.digest, now, ceiling) or new
+                live = self.size(now, 0)
+                if live >= self.largest[0] or now - self.largest[1] >= window:
+                    self.largest = live, now
+        self._note(member, now, judged, counted=judged is not None)
+        return new
+
+    def undo(self, digest: str, number: int) -> None:
+        """Take a member out of the generation that it was counted in."""
+        if self.members.get(digest) == number:
+            del self.members[digest]
+
+    def _is_mailing(self, member: Member, now: int) -> bool:
+        return len(self._others(member, now)) >= member.over
+
+    def _others(self, member: Member, now: int) -> list[tuple[str, int]]:
+        return [(digest, at) for digest, at in self.recent if digest != member.digest and at > now - self.SOON]
+
+    def _add(self, digest: str, now: int, ceiling: int) -> str | None:
+        number = now // self.GENERATION
+        known = self.members.get(digest, -1) >= number - self.PAST
+        if not known and self.size(now, 0) > ceiling:
+            return None
+        self.members[digest] = number
+        return None if known else digest
+
+    def _note(self, member: Member, now: int, judged: tuple[int, bool] | None, *, counted: bool) -> None:
+        if judged is not None:
+            goes_on = self.judged and now - self.judged[3] <= self.HOUR and now - self.judged[2] <= self.DAY
+            began = self.judged[2] if self.judged and goes_on else now
+            self.judged = (*judged, began, now)
+        self.recent = [*self._others(member, now), (member.digest, now)][-max(member.over, 1) :]
+        self.counted = counted
 
 
 Counter = Ring | Log | Pace

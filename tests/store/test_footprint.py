@@ -7,6 +7,7 @@ import pytest
 from policyd.model import Charge, CounterType
 from policyd.store.base import Call, Op
 from tests.store.scripted import HOUR, MINUTE, NOON, RATE_TYPES, Customer, Scripted, charge, record
+from tests.store.test_set import WEEK, recipient
 from tests.support.redis import RedisServer, binaries, running
 
 SUBJECT = "a.rather.long.user.name@a-customer-with-a-long-name.example"
@@ -63,6 +64,27 @@ def test_an_observed_limit_does_not_grow_with_its_traffic(customer: Customer, ty
     assert usage is not None
     assert usage < KIB
     assert 3600 // 5 <= used <= (3600 + 60) // 5
+
+
+def test_a_list_of_1000_costs_at_most_16_kib(alone: Scripted, capsys: pytest.CaptureFixture[str]) -> None:
+    """All that is kept of 1,000 members, in any generations: Redis packs each set, and every key expires."""
+    customer = Customer(alone, "a-customer-with-a-long-name.example")
+    subject = "a.rather.long.list.name@a-customer-with-a-long-name.example"
+    for generations in (1, 5):
+        for number in range(1000):
+            now = NOON + number * generations // 1000 * 6 * HOUR
+            customer.charge(recipient(number, slack=10, over=1, subject=subject), now=now + number)
+        keys = list(alone.client.scan_iter("*:set:*", count=10_000))
+        sets = [key for key in keys if alone.client.type(key) == b"set"]
+        usage = sum(alone.client.memory_usage(key) or 0 for key in keys)
+        version = alone.client.info("server")["redis_version"]
+        with capsys.disabled():
+            print(f"\nredis {version}: a list of 1,000 in generations: {generations} takes {usage} bytes")
+        assert {alone.client.object("encoding", key) for key in sets} == {b"intset"}
+        assert sum(alone.client.scard(key) for key in sets) == 1000
+        assert all(0 < alone.client.pttl(key) <= WEEK for key in keys)
+        assert usage <= 16 * KIB
+        alone.flush()
 
 
 def test_every_key_expires(alone: Scripted) -> None:

@@ -36,11 +36,11 @@ for number = 1, count do
       redis.call('HDEL', KEYS[2], charge.lock_field)
     end
   end
-  -- A pace looks at how far the first slot is away, however many are taken.
-  local asked = charge.type == PACE and 0 or charge.cost
-  local need = charge.used + asked - charge.max
+  -- A pace looks at how far the first slot is away, however many are taken; a list at its own size.
+  local own, asked = charge.state.need, charge.type == PACE and 0 or charge.cost
+  local need = own and own(charge.max) or charge.used + asked - charge.max
   if need > 0 and not fits_at then
-    if asked > charge.max then
+    if asked > charge.max and not own then
       fits_at = NEVER_FITS
     elseif charge.lock > 0 and not has(charge.flags, OBSERVED) then
       fits_at, charge.locks = now + charge.lock, true
@@ -102,6 +102,11 @@ if unfit[1] then
 end
 
 if op == PEEK then return answer(admitted and ADMITTED or REFUSED, unfit) end
+
+for _, charge in ipairs(admitted and {} or charges) do
+  local note = counter(charge.type).note
+  if note then note(charge.state, 0) end
+end
 
 local receipts = record and record.receipts or {}
 if admitted then

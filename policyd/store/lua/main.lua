@@ -9,16 +9,18 @@
 --       no record), then for each charge its numbers {type, flags, cost, max, window, lock}, then
 --       the fields of the state that matter: so many suspensions, one raise for each charge, one
 --       lock for each charge that has one. op, type, flags and suspensions are one byte, all other
---       numbers eight.
+--       numbers eight. Behind a charge's numbers stands what only its type knows.
 -- Reply: code (10 more when it repeats an answer), now, then used and max for each charge, then for
 --       each charge that did not fit: its number, fits_at, ref, 1 if the episode started now; and for
 --       each that fits at the slot of its pace, which is to come: its number, the slot, no ref, 2.
 --       Of who is suspended: SUSPENDED, now, the number of the suspension, its end (0: when it is
 --       resumed), its ref.
 --
--- A counter type has peek(key, now, window), which returns a state with `used`, and `missing` when
--- nothing is stored; fits_at(state, need); apply(state, units), which returns the receipt's grain and
--- place; undo(key, grain, place, units).
+-- A counter type has peek(key, now, window, numbers, rest), which returns a state with `used`, and
+-- `missing` when nothing is stored; fits_at(state, need); apply(state, units, max), which returns the
+-- receipt's grain and place, nothing when there is nothing to undo; undo(key, grain, place, units). It
+-- may have note(state), for what is refused; and its states need(max), how much is too much, where that
+-- is not what `used` and the cost are over max.
 --
 -- Whatever is made here is made at every call, so the way of most calls makes little.
 
@@ -56,8 +58,9 @@ end
 -- between the types goes on with what the other type holds, as `moved` units.
 local function looked(number)
   local key = KEYS[KEYS_BEFORE + number]
-  local type, flags, cost, max, window, lock = struct.unpack('<I1I1I8I8I8I8', ARGV[ARGV_BEFORE + number])
-  local state = counter(type).peek(key, now, window)
+  local numbers = ARGV[ARGV_BEFORE + number]
+  local type, flags, cost, max, window, lock, rest = struct.unpack('<I1I1I8I8I8I8', numbers)
+  local state = counter(type).peek(key, now, window, numbers, rest)
   local charge = {type = type, name = string.sub(key, #start + #names[type] + 2), state = state, flags = flags,
                   cost = cost, max = max, window = window, lock = lock, used = state.used, moved = 0, left = false}
   if state.missing then
@@ -70,9 +73,10 @@ end
 
 -- Puts units on a counter and their receipt into those of the message.
 local function put(receipts, charge, units)
-  local grain, place = counter(charge.type).apply(charge.state, units + charge.moved)
+  local grain, place = counter(charge.type).apply(charge.state, units + charge.moved, charge.max)
   charge.used = charge.state.used
   if charge.left then redis.call('DEL', charge.left) end
+  if not grain then return end
   local receipt = receipts[charge.name]
   if not receipt then
     receipts[charge.name] = {charge.type, 0, grain, place, units}
