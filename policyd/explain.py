@@ -5,7 +5,7 @@ from typing import Any
 
 from policyd.conf.schema import Config, RateLimit
 from policyd.model import Action, Charge, LoginRequest, Outcome, Verdict
-from policyd.policy.decide import ACCEPT, decide
+from policyd.policy.decide import ACCEPT, decide, refuse_suspended
 from policyd.policy.logins import LoginPlanner, client_of, is_known, known_charge
 from policyd.policy.plan import ChargePlan
 from policyd.status import Gauge, gauge
@@ -46,11 +46,18 @@ async def explain_login(config: Config, store: RedisStore, request: LoginRequest
         failures = held._replace(usages=held.usages[:-1])
         verdict = ACCEPT if known else decide(failed, failures)
         gauges += _gauges(config, failed, failures)
+    if verdict.action is Action.ACCEPT:
+        verdict = await _if_suspended(store, plan)
     if plan.charges:
         outcome = await _held(store, plan)
         verdict = verdict if verdict.action is not Action.ACCEPT else decide(plan, outcome)
         gauges += _gauges(config, plan, outcome)
     return _explained(plan, verdict, gauges, known=known)
+
+
+async def _if_suspended(store: RedisStore, plan: ChargePlan) -> Verdict:
+    found = await store.ask(Call(Op.PEEK, plan.traffic.account, None, (), plan.suspendable))
+    return refuse_suspended(plan.traffic.kind, found.suspended) if found.suspended else ACCEPT
 
 
 async def _held(store: RedisStore, plan: ChargePlan, *more: Charge) -> Outcome:

@@ -69,7 +69,8 @@ def refuse_suspended(kind: TrafficKind, suspension: Suspension) -> Verdict:
     """Return the refusal of who is suspended: scripts and lists wait, for a 5xx would hurt people who did nothing."""
     action = Action.DEFER if kind in {TrafficKind.SCRIPT, TrafficKind.LIST} else Action.REJECT
     until = f" until {moment(suspension.until)}" if suspension.until else "; please contact your provider"
-    return Verdict(action, f"Sending is suspended{until}; ref {suspension.ref}", suspended=suspension)
+    what = "The mailbox" if kind is TrafficKind.LOGIN else "Sending"
+    return Verdict(action, f"{what} is suspended{until}; ref {suspension.ref}", suspended=suspension)
 
 
 def action_over(limit: Limit, kind: TrafficKind, usage: Usage) -> Action:

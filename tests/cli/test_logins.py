@@ -72,6 +72,17 @@ def test_explain_a_client(site: LoginDaemon) -> None:
     assert "192.0.2.7 is known" in output
 
 
+def test_explain_a_suspended_mailbox(site: LoginDaemon) -> None:
+    """Whatever its limits say, it is refused, also by a protocol that no limit looks at."""
+    assert site.run("suspend", f"mailbox:{BOB}", "--reason", "ticket 4711")[0] == 0
+    for protocol in ("pop3", "imap"):
+        assert site.login(protocol=protocol) == [-1]
+        code, output, _ = site.run("explain", "--login", BOB, "--protocol", protocol)
+
+        assert code == 0
+        assert f"a login by {protocol} is refused; The mailbox is suspended; " in output
+
+
 def test_explain_needs_a_protocol_that_there_is(site: LoginDaemon) -> None:
     """A slip is named."""
     assert site.run("explain", "--login", BOB, "--protocol", "pop") == (
