@@ -15,6 +15,16 @@ from tests.support.redis import RedisServer
 CHECKS: Yaml = {"kind": "rate", "counts": "logins", "protocols": ["pop3"], "max": 60, "window": "1h", "lock": "1h"}
 ALICE = "alice@example.org"
 
+_MASTER = """\
+auth_master_user_separator = *
+passdb {
+  driver = static
+  args = password=master
+  master = yes
+  override_fields = nodelay=y
+}
+"""
+
 Start = Callable[..., LoginSite]
 
 
@@ -85,6 +95,17 @@ def test_names_lead_to_one_mailbox(start: Start) -> None:
 
     assert [site.dovecot.pop3(name) for name in ("BOB@example.org", "bob+x@example.org", "bob@Example.ORG")] == [IN] * 3
     assert site.pop3() == [REFUSED]
+
+
+def test_a_master_user_counts_for_the_mailbox_that_he_opens(start: Start) -> None:
+    """Dovecot names the mailbox, not who opens it."""
+    site = start(_MASTER, pop_checks={**CHECKS, "max": 2})
+
+    assert site.pop3() == [IN]
+    assert site.dovecot.pop3(f"{BOB}*support", "master") == IN
+    assert site.dovecot.pop3(f"{BOB}*support", "master").startswith("-ERR ")
+    assert site.pop3() == [REFUSED]
+    assert site.daemon.used(BOB, "pop_checks") == 2
 
 
 def test_a_client_that_guesses(start: Start) -> None:

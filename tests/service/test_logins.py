@@ -1,10 +1,13 @@
 """The way of a login: what Dovecot hears, what it costs to say it, and who is never locked out."""
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 import pytest
 import uvloop
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from policyd.conf.schema import Exempt, RateLimit
 from policyd.model import Action, Counts, LoginAnswer, Mode, Per
@@ -17,6 +20,7 @@ from tests.support.redis import RedisServer
 
 MINUTE = 60_000
 Asks = Callable[..., Dovecot]
+_names = (f"box{number}" for number in count())
 
 GUESSES = logins("guesses", 3, counts=Counts.FAILED_LOGINS, per=Per.CLIENT, protocols=frozenset(), lock=0)
 
@@ -138,6 +142,43 @@ def test_an_observed_limit_locks_nobody(asks: Asks) -> None:
     dovecot.service.configure(config(logins(max=5)))
 
     assert [dovecot.login(), dovecot.login(), dovecot.login()] == [ACCEPTED, ACCEPTED, REFUSED]
+
+
+class Box:
+    """A mailbox as slow as obvious: when it was logged in to, and until when it is locked."""
+
+    def __init__(self, most: int, lock: int) -> None:
+        self.most, self.lock = most, lock
+        self.times: list[int] = []
+        self.locked_until = 0
+
+    def login(self, now: int) -> bool:
+        """Return whether a login is let in."""
+        if now < self.locked_until:
+            return False
+        if sum(now - HOUR < at for at in self.times) < self.most:
+            self.times.append(now)
+            return True
+        self.locked_until = now + self.lock
+        return False
+
+
+@given(
+    most=st.integers(0, 4),
+    lock=st.sampled_from([0, 7 * MINUTE, HOUR, 3 * HOUR]),
+    steps=st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 25)), max_size=40),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_logins_are_answered_as_the_obvious_model_would(
+    asks: Asks, most: int, lock: int, steps: list[tuple[str, int]]
+) -> None:
+    """Whatever two mailboxes of an account do and how time goes, each has its own checks and its own lock."""
+    dovecot, name = asks(logins(max=most, lock=lock if most else 0)), next(_names)
+    boxes = {letter: Box(most, lock if most else 0) for letter in "ab"}
+    for letter, minutes in steps:
+        dovecot.clock.advance(minutes * MINUTE)
+        expected = boxes[letter].login(dovecot.clock.now())
+        assert (dovecot.login(login=f"{name}{letter}@example.org") == ACCEPTED) is expected
 
 
 def test_telephone_and_desktop_share_a_budget(asks: Asks) -> None:
