@@ -39,6 +39,7 @@ from policyd.logins import LoginService
 from policyd.metrics import Metrics
 from policyd.model import Action
 from policyd.owner import Kernel, Owners
+from policyd.raises import Raises
 from policyd.recorder import DecisionRecorder
 from policyd.reload import ConfigInForce, Reloaded
 from policyd.server.activation import passed_sockets
@@ -175,9 +176,10 @@ class App:
         if endpoints.metrics:
             await self._serve(endpoints.metrics, metrics_app(self.registry, self._ready))
         if endpoints.admin:
-            status = Status(self.store, self.index)
+            raises = Raises(self.store)
+            status = Status(self.store, self.index, raises)
             parts = Parts(
-                self.config, self.store, status, self.trail, self.last_logins, self.suspensions, self._clock,
+                self.config, self.store, status, self.trail, self.last_logins, self.suspensions, raises, self._clock,
                 endpoints.listening(), self._state_directory,
             )  # fmt: skip
             await self._serve(endpoints.admin, admin_app(routes(parts), os.geteuid()))

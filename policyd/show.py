@@ -1,7 +1,7 @@
 """What is in force for one domain, where each value comes from, and when its schedules open next."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -39,11 +39,16 @@ class ShownOpening:
 
 @dataclass(frozen=True, slots=True)
 class ShownLimit:
-    """One limit that is in force; ``lifted`` is when its schedule switches it off, now or next."""
+    """One limit that is in force.
+
+    ``lifted`` is when its schedule switches it off, now or next. ``raised`` says what it is raised
+    to for a while, by whom and why.
+    """
 
     name: str
     fields: tuple[ShownField, ...]
     lifted: ShownOpening | None
+    raised: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,8 @@ class ShownSchedule:
 class ShownDomain:
     """What is in force for a domain. ``account`` is who is charged: the domain, after aliases.
 
+    ``suspended`` says what of it is suspended, as far as a daemon was asked.
+
     ``listed`` says where the account is listed as hosted; it is empty when it is not hosted here.
     """
 
@@ -73,6 +80,7 @@ class ShownDomain:
     aliases: tuple[str, ...]
     limits: tuple[ShownLimit, ...]
     schedules: tuple[ShownSchedule, ...]
+    suspended: tuple[str, ...] = ()
 
 
 def show(config: Config, domain: str, now: int) -> ShownDomain:
@@ -99,6 +107,12 @@ def show(config: Config, domain: str, now: int) -> ShownDomain:
     )
 
 
+def with_standing(shown: ShownDomain, suspended: Iterable[str], raises: Mapping[str, str]) -> ShownDomain:
+    """Return what is shown with what a daemon says that stands for a while: suspensions, and raises by limit."""
+    limits = tuple(replace(limit, raised=raises.get(limit.name, "")) for limit in shown.limits)
+    return replace(shown, limits=limits, suspended=tuple(suspended))
+
+
 def domain_lines(shown: ShownDomain) -> list[str]:
     """Return what is in force for a domain as lines of text."""
     lines = [shown.account if shown.domain == shown.account else f"{shown.domain}: charged to {shown.account}"]
@@ -107,8 +121,10 @@ def domain_lines(shown: ShownDomain) -> list[str]:
     lines.append(f"  mode      {shown.mode}")
     lines += [f"  contact   {shown.contact}"] if shown.contact else []
     lines += [f"  aliases   {', '.join(shown.aliases)}"] if shown.aliases else []
+    lines += [f"  {what}" for what in shown.suspended]
     for limit in shown.limits:
         lines += ["", f"limit {limit.name}", *_columns(limit.fields), *_lifted(limit)]
+        lines += [f"  raised to {limit.raised}"] if limit.raised else []
     for schedule in shown.schedules:
         lines += ["", *_schedule_lines(schedule)]
     return lines

@@ -8,6 +8,7 @@ from policyd.policy.decide import moment
 from policyd.policy.limits import counter_type
 from policyd.policy.logins import is_client_account
 from policyd.policy.subject import find_subject
+from policyd.raises import Raises
 from policyd.store.base import Call, Op
 from policyd.store.index import Entry, Index
 from policyd.store.redis import RedisStore
@@ -20,7 +21,10 @@ _WEEK = 7 * 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """One counter beside its limit. ``resumes`` is empty while one more still fits."""
+    """One counter beside its limit. ``resumes`` is empty while one more still fits.
+
+    ``max`` is a temporary raise's while there is one, ``raised_until`` its end.
+    """
 
     account: str
     plan: str
@@ -34,13 +38,14 @@ class Gauge:
     resumes: str
     origin: str
     would_refuse: str = ""
+    raised_until: str = ""
 
 
 class Status:
     """Answers what is used, under the Config that is passed in."""
 
-    def __init__(self, store: RedisStore, index: Index) -> None:
-        self._store, self._index = store, index
+    def __init__(self, store: RedisStore, index: Index, raises: Raises) -> None:
+        self._store, self._index, self._raises = store, index, raises
 
     async def fullest(self, config: Config, count: int) -> list[Gauge]:
         """Return the fullest counters, fullest first. Raises StoreError.
@@ -81,25 +86,32 @@ class Status:
     async def own(self, config: Config, account: str, name: str) -> list[Gauge]:
         """Return the gauges of an account as a whole, or only those of an address within it. Raises StoreError."""
         gauges = await self._gauges(config, counters_of(config, account, name))
-        per_list = {limit.name for limit in _terms(config, account).rates if limit.per is Per.LIST}
+        per_list = {limit.name for limit in terms_of_account(config, account).rates if limit.per is Per.LIST}
         return [gauge for gauge in gauges if gauge.used or gauge.limit not in per_list]
 
     async def _gauges(self, config: Config, entries: list[Entry]) -> list[Gauge]:
         gauges = []
         for entry in entries:
-            terms = _terms(config, entry.account)
+            terms = terms_of_account(config, entry.account)
             limit = next((one for one in terms.rates if one.name == entry.limit), None)
             if limit is None or limit.max is None:
                 continue
             charge = Charge(counter_type(limit), limit.name, entry.subject, 1, limit.max, limit.window, lock=limit.lock)
             outcome = await self._store.ask(Call(Op.PEEK, entry.account, None, (charge,)))
-            gauges.append(gauge(config, terms, limit, entry, outcome.usages[0]))
+            found = gauge(config, terms, limit, entry, outcome.usages[0])
+            if found.max != limit.max:
+                found = replace(found, raised_until=await self._raised_until(entry, outcome.now))
+            gauges.append(found)
         return gauges
+
+    async def _raised_until(self, entry: Entry, now: int) -> str:
+        raised = (await self._raises.of(entry.account, [entry.limit], now)).get(entry.limit)
+        return moment(raised.until) if raised else ""
 
 
 def counters_of(config: Config, account: str, name: str) -> list[Entry]:
     """Return the counters of an account as a whole, or those of an address within it."""
-    limits = _terms(config, account).rates
+    limits = terms_of_account(config, account).rates
     if not name:
         return [Entry(account, limit.name, account) for limit in limits if limit.per is Per.DOMAIN]
     per = {Per.CLIENT} if is_client_account(account) else _ADDRESSES
@@ -116,7 +128,8 @@ def gauge(config: Config, terms: Terms, limit: RateLimit, entry: Entry, usage: U
     )  # fmt: skip
 
 
-def _terms(config: Config, account: str) -> Terms:
+def terms_of_account(config: Config, account: str) -> Terms:
+    """Return what is in force for an account of any kind, also of one that is no customer's."""
     if is_client_account(account):
         return config.failed_logins
     return config.relayed if account == UNLISTED else config.terms(account)

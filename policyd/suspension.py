@@ -16,6 +16,7 @@ from policyd.errors import StoreError
 from policyd.model import Suspension
 from policyd.store import keys
 from policyd.store.redis import RedisStore
+from policyd.store.state import put
 
 _ALL = keys.PREFIX + b"index:suspended"
 _YEAR = 365 * 86_400_000
@@ -24,10 +25,6 @@ _FOR_GOOD = 100 * _YEAR
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
-_PUT = b"""
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
-"""
 _DROP = b"if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('HDEL', KEYS[1], ARGV[1]) end"
 
 
@@ -68,8 +65,8 @@ class Suspensions:
         lasts = suspended.until - suspended.at if suspended.until else _FOR_GOOD
         value, account = _value(suspended), suspended.account
         state, field = keys.state(keys.tag(account)), keys.suspension(suspended.name)
-        await self._store.command("EVAL", _PUT, 1, state, field, value, lasts)
-        await self._store.command("EVAL", _PUT, 1, _ALL, _field(account, suspended.name), value, lasts)
+        await put(self._store, state, field, value, lasts)
+        await put(self._store, _ALL, _field(account, suspended.name), value, lasts)
         self._mirror[account, suspended.name] = suspended
 
     async def end(self, account: str, name: str) -> Suspended | None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from policyd.clock import Clock
 from policyd.errors import RequestError
 from policyd.policy.subject import Subject, UnknownSubjectError, find_subject
+from policyd.raises import Raises
 from policyd.reload import ConfigInForce
 from policyd.server.admin import AdminRequest
 from policyd.status import Status
@@ -38,6 +39,7 @@ class Parts(NamedTuple):
     trail: Trail
     last_logins: LastLogins
     suspensions: Suspensions
+    raises: Raises
     clock: Clock
     listening: Listening
     state_directory: str

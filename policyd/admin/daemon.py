@@ -6,7 +6,8 @@ from http import HTTPStatus
 from typing import Any
 
 from policyd import __version__
-from policyd.admin.asked import Parts, number, who_asks
+from policyd.admin.asked import Parts, number, subject, who_asks
+from policyd.admin.suspend import shown
 from policyd.errors import RequestError
 from policyd.policy.subject import UnknownSubjectError
 from policyd.server.admin import AdminRequest, Route
@@ -56,7 +57,17 @@ class DaemonRoutes:
                 gauges = await status.fullest(config, top)
         except UnknownSubjectError as error:
             raise RequestError(HTTPStatus.NOT_FOUND, str(error)) from error
-        return {"mode": config.mode, "gauges": [asdict(gauge) for gauge in gauges]}
+        return {
+            "mode": config.mode,
+            "gauges": [asdict(gauge) for gauge in gauges],
+            "suspended": self._suspended(query.get("subject", "")),
+        }
+
+    def _suspended(self, named: str) -> list[dict[str, Any]]:
+        """Return what is suspended of an account, or of all."""
+        account = subject(self._parts, named).account if named else ""
+        every = self._parts.suspensions.all(self._parts.clock.now())
+        return [shown(one) for one in every if account in {"", one.account}]
 
     async def reload(self, request: AdminRequest) -> dict[str, Any]:
         """Read the configuration again; returns what changed or what is wrong with it."""

@@ -38,7 +38,7 @@ class SuspendRoutes:
 
     async def suspended(self, _: AdminRequest) -> dict[str, Any]:
         """Return what is suspended, the oldest first."""
-        return {"suspended": [_shown(one) for one in self._parts.suspensions.all(self._parts.clock.now())]}
+        return {"suspended": [shown(one) for one in self._parts.suspensions.all(self._parts.clock.now())]}
 
     async def suspend(self, request: AdminRequest) -> dict[str, Any]:
         """Suspend ``subject`` for a ``reason``, ``until`` a moment (ms) or, without one, until it is resumed."""
@@ -52,7 +52,7 @@ class SuspendRoutes:
         suspended = Suspended(meant.account, meant.name, str(meant), now, until, who, why, new_ref())
         await self._parts.suspensions.put(suspended)
         await self._tell(EventKind.SUSPEND, suspended)
-        return {**_shown(suspended), **self._place(meant)}
+        return {**shown(suspended), **self._place(meant)}
 
     async def resume(self, request: AdminRequest) -> dict[str, Any]:
         """End the suspension of ``subject``; ``was`` says whether there was one."""
@@ -99,7 +99,8 @@ def _reason(what: Suspended) -> str:
     return f"{what.why}; until {moment(what.until)}" if what.until else what.why
 
 
-def _shown(one: Suspended) -> dict[str, Any]:
+def shown(one: Suspended) -> dict[str, Any]:
+    """Return a suspension as json.dumps takes it."""
     until = moment(one.until) if one.until else ""
     return {**one._asdict(), "at": moment(one.at), "until": until}
 

@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,14 +11,27 @@ from policyd.audit.dovecot import audit_dovecot
 from policyd.audit.finding import Finding, Severity
 from policyd.audit.postfix import audit, render
 from policyd.audit.view import read_postfix
-from policyd.cli.output import CONFIG, PROBLEM, ConfigOption, JsonOption, print_json, reported
+from policyd.cli.client import AdminClient
+from policyd.cli.output import (
+    ADMIN,
+    CONFIG,
+    PROBLEM,
+    AdminOption,
+    ConfigOption,
+    JsonOption,
+    local_time,
+    print_json,
+    printable,
+    reported,
+    suspended_line,
+)
 from policyd.clock import SystemClock
 from policyd.conf.diff import changes
 from policyd.conf.jsonschema import json_schema
 from policyd.conf.load import load
 from policyd.conf.schema import Config
-from policyd.errors import ConfigError
-from policyd.show import domain_lines, overview_lines, show
+from policyd.errors import ConfigError, DaemonError
+from policyd.show import ShownDomain, domain_lines, overview_lines, show, with_standing
 
 app = typer.Typer(help="Check, show and compare configurations; no daemon is needed.", no_args_is_help=True)
 
@@ -88,21 +101,38 @@ def _print_check(path: str, config: Config, issues: list[str], findings: list[Fi
 def show_(
     domain: Annotated[str, typer.Argument(help="A domain, as example.org. Without it: all in short.")] = "",
     config: ConfigOption = CONFIG,
+    admin: AdminOption = ADMIN,
     json: JsonOption = False,
 ) -> None:
     """Show what is in force for a domain, where each value comes from, and when its schedules open next.
+
+    What is suspended or raised for a while is shown too, where the daemon can be asked.
 
     For example: policyd config show example.org
     """
     with reported():
         loaded = load(config)
     now = SystemClock().now()
-    shown = show(loaded, domain, now) if domain else None
+    shown = _with_standing(show(loaded, domain, now), admin) if domain else None
     if json:
         print_json(asdict(shown) if shown else {"lines": overview_lines(loaded, now)})
         return
     for line in domain_lines(shown) if shown else overview_lines(loaded, now):
         print(line)
+
+
+def _with_standing(shown: ShownDomain, admin: str) -> ShownDomain:
+    try:
+        answer = AdminClient(admin).get("/v1/standing", subject=shown.account)
+    except DaemonError:
+        return shown
+    raises = {one["limit"]: printable(_raised(one)) for one in answer["raises"]}
+    return with_standing(shown, [printable(suspended_line(one)) for one in answer["suspended"]], raises)
+
+
+def _raised(one: dict[str, Any]) -> str:
+    why = f" ({one['why']})" if one["why"] else ""
+    return f"{one['max']} until {local_time(one['until'])} by {one['who']}{why}"
 
 
 @app.command("schema")

@@ -5,7 +5,21 @@ from typing import Annotated
 import typer
 
 from policyd import __version__
-from policyd.cli import config, daemon, dns, events, explain, key, mailboxes, query, replay, reset, status, suspend
+from policyd.cli import (
+    config,
+    daemon,
+    dns,
+    events,
+    explain,
+    key,
+    mailboxes,
+    query,
+    raises,
+    replay,
+    reset,
+    status,
+    suspend,
+)
 
 app = typer.Typer(
     name="policyd",
@@ -23,6 +37,7 @@ app.command()(explain.explain)
 app.command()(reset.reset)
 app.command("init-key")(key.init_key)
 app.command()(mailboxes.mailboxes)
+app.command("raise")(raises.raise_)
 app.command()(suspend.suspend)
 app.command()(suspend.resume)
 app.command("replay")(replay.replay_)

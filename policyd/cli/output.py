@@ -2,14 +2,15 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from policyd.cli.client import RefusedError
+from policyd.conf.units import duration
 from policyd.errors import ConfigError, DaemonError, PolicydError
 
 PROBLEM = 1
@@ -77,3 +78,26 @@ def local_time(moment: str) -> str:
     local = datetime.fromisoformat(moment).astimezone()
     today = local.date() == datetime.now(local.tzinfo).date()
     return f"{local:%H:%M:%S}" if today else f"{local:%Y-%m-%d %H:%M}"
+
+
+def suspended_line(one: Mapping[str, str]) -> str:
+    """Return a suspension in one line: who, until when, since when, by whom and why."""
+    end = f"until {local_time(one['until'])}" if one["until"] else "until it is resumed"
+    return f"{one['subject']} is suspended {end}, since {local_time(one['at'])} by {one['who']} ({one['why']})"
+
+
+def moment_written(written: str) -> int:
+    """Return the moment that was written, in ms since the epoch: a duration from now, or a date in local time."""
+    if not written:
+        return 0
+    now = datetime.now(UTC)
+    length = duration(written)
+    if length is not None:
+        return int(now.timestamp() * 1000) + length
+    try:
+        moment = datetime.fromisoformat(written).astimezone()
+    except ValueError:
+        usage(f"{written!r} is no moment", "write 6h, 3d, 2026-12-24 or 2026-12-24T18:00")
+    if moment <= now:
+        usage(f"{written} is past", "write a moment that comes, or 6h")
+    return int(moment.timestamp() * 1000)

@@ -8,7 +8,16 @@ from rich.table import Table
 from rich.text import Text
 
 from policyd.cli.client import AdminClient
-from policyd.cli.output import ADMIN, AdminOption, JsonOption, local_time, print_json, printable, reported
+from policyd.cli.output import (
+    ADMIN,
+    AdminOption,
+    JsonOption,
+    local_time,
+    print_json,
+    printable,
+    reported,
+    suspended_line,
+)
 from policyd.policy.decide import duration
 
 _BAR = 10
@@ -52,11 +61,13 @@ def status(
         return
     console = Console(highlight=False)
     gauges = answer["gauges"]
-    if not gauges:
-        console.print("nothing would have been refused" if would_refuse else "nothing is used of any limit")
-        return
-    console.print(usage_table(gauges, would_refuse=would_refuse))
-    if answer["mode"] == "observe":
+    if gauges:
+        console.print(usage_table(gauges, would_refuse=would_refuse))
+    else:
+        print("nothing would have been refused" if would_refuse else "nothing is used of any limit")
+    for line in (*_raised(gauges), *map(suspended_line, answer["suspended"])):
+        print(printable(line))
+    if gauges and answer["mode"] == "observe":
         print("mode: observe - nothing is refused; write mode: enforce in policyd.yaml")
 
 
@@ -74,6 +85,15 @@ def usage_table(gauges: list[dict[str, Any]], *, would_refuse: bool = False) -> 
         bar = _bar(gauge["used"], gauge["max"])
         table.add_row(Text(printable(gauge["subject"])), gauge["limit"], bar, used, local_time(when))
     return table
+
+
+def _raised(gauges: list[dict[str, Any]]) -> list[str]:
+    """Return a line for each limit that is raised for a while."""
+    found = {(one["account"], one["limit"]): one for one in gauges if one["raised_until"]}
+    return [
+        f"{limit} of {account} is raised to {one['max']} until {local_time(one['raised_until'])}"
+        for (account, limit), one in found.items()
+    ]
 
 
 def _bar(used: int, most: int) -> str:

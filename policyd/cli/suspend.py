@@ -2,7 +2,6 @@
 
 import os
 from collections import Counter
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -16,13 +15,13 @@ from policyd.cli.output import (
     AdminOption,
     JsonOption,
     local_time,
+    moment_written,
     print_json,
     printable,
     reported,
     usage,
     warn,
 )
-from policyd.conf.units import duration
 from policyd.mailqueue import HOLD, Held, MailQueue, Queued
 
 _AT_ONCE = 1_000
@@ -87,7 +86,7 @@ def suspend(
         usage("--queue hold and --queue delete need root", "run it with sudo, or write --queue leave")
     if queue is not Queue.LEAVE and json and not yes:
         usage("--json cannot ask before messages are touched", "add --yes")
-    end = _moment(until)
+    end = moment_written(until)
     client = AdminClient(admin)
     with reported():
         done = client.post("/v1/suspend", subject=subject, reason=reason, until=end)
@@ -137,23 +136,6 @@ def resume(
         warn("what it has put on hold in the queue is released by root only: run the same with sudo")
     if not done["was"] and not released:
         raise typer.Exit(PROBLEM)
-
-
-def _moment(written: str) -> int:
-    """Return the moment that was written, in ms since the epoch: a duration from now, or a date in local time."""
-    if not written:
-        return 0
-    now = datetime.now(UTC)
-    length = duration(written)
-    if length is not None:
-        return int(now.timestamp() * 1000) + length
-    try:
-        moment = datetime.fromisoformat(written).astimezone()
-    except ValueError:
-        usage(f"{written!r} is no moment", "write 6h, 3d, 2026-12-24 or 2026-12-24T18:00")
-    if moment <= now:
-        usage(f"{written} is past", "write a moment that comes, or 6h")
-    return int(moment.timestamp() * 1000)
 
 
 def _stop(client: AdminClient, done: dict[str, Any], queue: Queue, postfix: MailQueue, *, ask: bool) -> Touched:

@@ -43,6 +43,12 @@ class Site(LocalDaemon):
 Serve = Callable[..., Site]
 
 
+@pytest.fixture(autouse=True)
+def _no_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the commands be nobody else's, however the tests were started."""
+    monkeypatch.delenv("SUDO_USER", raising=False)
+
+
 @pytest.fixture
 def serve(redis_server: RedisServer) -> Iterator[Serve]:
     """Return what starts a Site; sections of the configuration are laid over its own."""
@@ -52,7 +58,8 @@ def serve(redis_server: RedisServer) -> Iterator[Serve]:
             accounts = {"settle": "recipient", "aliases": {"news.example.org": "example.org"}}
             accounts |= sections.pop("accounts", {})
             domains = ["example.org", "a-domain-with-a-name-that-is-longer-than-most.of-the-others.example.net"]
-            made = configuration(redis_server.url, domains, LIMITS, accounts=accounts, **sections)
+            limits = sections.pop("limits", LIMITS)
+            made = configuration(redis_server.url, domains, limits, accounts=accounts, **sections)
             site = Site(made)
             running.callback(site.remove)
             site.start()

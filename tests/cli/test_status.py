@@ -116,7 +116,7 @@ def test_json(site: Site) -> None:
     assert gauge == {
         "account": "example.org", "plan": "shared", "limit": "domain-hourly", "subject": "example.org",
         "counts": "recipients", "used": 1, "max": 4, "window": 3_600_000, "mode": "enforce", "resumes": "",
-        "would_refuse": "",
+        "would_refuse": "", "raised_until": "",
     }  # fmt: skip
 
 

@@ -7,7 +7,10 @@ from pathlib import Path
 
 PROGRAM = str(Path(sys.executable).parent / "policyd")
 
-_UNSET = ("POLICYD_ADMIN", "POLICYD_CONFIG", "STATE_DIRECTORY", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM")
+_UNSET = (
+    *("POLICYD_ADMIN", "POLICYD_CONFIG", "STATE_DIRECTORY", "SUDO_USER"),
+    *("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM"),
+)
 
 
 def policyd(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":

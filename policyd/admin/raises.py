@@ -1,0 +1,107 @@
+"""Raising a limit for a while, and what somebody has put into an account's state."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from policyd.admin.asked import Parts, moment_of, subject, text, who_asks
+from policyd.admin.suspend import shown
+from policyd.conf import units
+from policyd.conf.issues import did_you_mean
+from policyd.conf.schema import RateLimit
+from policyd.errors import RequestError
+from policyd.event import Event, EventKind
+from policyd.model import Counts
+from policyd.policy.decide import moment
+from policyd.raises import Raised
+from policyd.server.admin import AdminRequest, Route
+from policyd.status import terms_of_account
+
+_log = logging.getLogger("policyd.admin")
+
+
+class RaiseRoutes:
+    """The handlers."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def routes(self) -> list[Route]:
+        """Return what can be asked."""
+        return [
+            Route("GET", "/v1/standing", self.standing),
+            Route("POST", "/v1/raise", self.raise_),
+            Route("POST", "/v1/raise/end", self.end),
+        ]
+
+    async def standing(self, request: AdminRequest) -> dict[str, Any]:
+        """Return what is suspended and what is raised of the account of ``subject``."""
+        account = subject(self._parts, request.query.get("subject", "")).account
+        now, limits = self._parts.clock.now(), terms_of_account(self._parts.config.now, account).rates
+        raises = await self._parts.raises.of(account, [limit.name for limit in limits], now)
+        suspended = [one for one in self._parts.suspensions.all(now) if one.account == account]
+        return {
+            "account": account,
+            "suspended": [shown(one) for one in suspended],
+            "raises": [_shown(raised) for raised in raises.values()],
+        }
+
+    async def raise_(self, request: AdminRequest) -> dict[str, Any]:
+        """Raise a ``limit`` of the account of ``subject`` to ``max``, ``until`` a moment (ms)."""
+        account, limit = self._meant(request)
+        most, now, until = _maximum(limit, text(request, "max")), self._parts.clock.now(), moment_of(request, "until")
+        if until <= now:
+            raise RequestError(HTTPStatus.BAD_REQUEST, "a raise needs an end: until is a moment that comes")
+        if limit.max is None or most <= limit.max:
+            why = f"{most} is no raise: {account} has {'no maximum' if limit.max is None else limit.max}"
+            raise RequestError(HTTPStatus.BAD_REQUEST, f"{why} (to lower it, change its plan)")
+        raised = Raised(account, limit.name, most, until, now, await who_asks(request), text(request, "reason"))
+        await self._parts.raises.put(raised)
+        await self._tell(raised, f"{limit.max} -> {most} until {moment(until)}")
+        return {**_shown(raised), "was": limit.max}
+
+    async def end(self, request: AdminRequest) -> dict[str, Any]:
+        """End the raise of a ``limit`` of the account of ``subject``."""
+        account, limit = self._meant(request)
+        now = self._parts.clock.now()
+        raised = await self._parts.raises.end(account, limit.name, now)
+        if raised is None:
+            raise RequestError(HTTPStatus.NOT_FOUND, f"{limit.name} of {account} is not raised")
+        ended = raised._replace(at=now, who=await who_asks(request), why=text(request, "reason"))
+        await self._tell(ended, f"{raised.max} -> {limit.max}")
+        return {**_shown(ended), "was": raised.max}
+
+    def _meant(self, request: AdminRequest) -> tuple[str, RateLimit]:
+        """Return the account and the limit that are meant. Raises RequestError."""
+        named, name = text(request, "subject"), text(request, "limit")
+        meant = subject(self._parts, named)
+        if meant.address:
+            cure = f"name {meant.account}; with per: user each of its users has the raise"
+            raise RequestError(HTTPStatus.BAD_REQUEST, f"limits are raised for a domain ({cure})")
+        limits = terms_of_account(self._parts.config.now, meant.account).rates
+        found = next((limit for limit in limits if limit.name == name), None)
+        if found is None:
+            cure = did_you_mean(name, [limit.name for limit in limits])
+            raise RequestError(HTTPStatus.NOT_FOUND, f"{name} is no limit of {meant.account} ({cure})")
+        return meant.account, found
+
+    async def _tell(self, raised: Raised, what: str) -> None:
+        _log.info("%s raises %s of %s: %s (%s)", raised.who, raised.limit, raised.account, what, raised.why)
+        why = f"{what}: {raised.why}" if raised.why else what
+        event = Event(raised.at, EventKind.RAISE, raised.account, raised.account, raised.who, why, raised.limit)
+        await self._parts.trail.write(event)
+
+
+def _maximum(limit: RateLimit, written: str) -> int:
+    """Return a maximum in what the limit counts. Raises RequestError."""
+    if limit.counts is Counts.BYTES:
+        most, what = units.size(written), "a size, as 2GB"
+    else:
+        most, what = (int(written) if written.isascii() and written.isdecimal() else None), "a number"
+    if most is None or most >= 10**12:
+        raise RequestError(HTTPStatus.BAD_REQUEST, f"{written or 'nothing'} is no maximum (write {what})")
+    return most
+
+
+def _shown(raised: Raised) -> dict[str, Any]:
+    return {**raised._asdict(), "at": moment(raised.at), "until": moment(raised.until)}
