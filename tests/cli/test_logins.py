@@ -49,20 +49,6 @@ def test_explain_a_lock(site: LoginDaemon) -> None:
     assert (gauge["used"], gauge["resumes"]) == (0, "2026-05-28T22:26:40+00:00")
 
 
-def test_explain_a_suspended_mailbox(site: LoginDaemon) -> None:
-    """It is refused whatever is used, until it is resumed; its counters are shown all the same."""
-    assert site.run("suspend", f"mailbox:{BOB}", "--reason", "ticket 4711")[0] == 0
-    assert site.login() == [-1]
-
-    explained = json.loads(site.run("explain", "--login", BOB, "--json")[1])
-    assert explained["action"] == "reject"
-    assert explained["why"].startswith("The mailbox is suspended; please contact your provider; ref ")
-    assert [gauge["used"] for gauge in explained["gauges"]] == [0]
-
-    assert site.run("resume", f"mailbox:{BOB}")[0] == 0
-    assert site.login() == [0]
-
-
 def test_explain_another_protocol(site: LoginDaemon) -> None:
     """What no limit looks at is let in."""
     site.login(4)
