@@ -56,8 +56,10 @@ from policyd.store.embedded import EmbeddedRedis
 from policyd.store.findings import LastFindings
 from policyd.store.index import Index
 from policyd.store.last import LastLogins
+from policyd.store.offences import Offences
 from policyd.store.redis import RedisStore, Server, Watch, read_password
 from policyd.store.trail import Trail
+from policyd.striker import Striker
 from policyd.suspension import Suspensions
 from policyd.upkeep import Upkeep
 from policyd.verdicts import Kept, Usages
@@ -151,9 +153,11 @@ class App:
         self.suspensions = Suspensions(self.store)
         self.metrics.count_suspended(self.suspensions.accounts)
         usages = Usages(self.metrics, self.index)
-        kept = Kept(self.metrics, self.lines, self.index, self.trail, usages)
-        self._recorder, self._login_recorder = DecisionRecorder(kept), LoginRecorder(kept, self._clock.now)
-        upkeep = Upkeep(self.store, usages, self.index, self.trail, self.last_logins, self.suspensions)
+        striker = Striker(Offences(self.store), self.suspensions, self.trail, self.metrics.trapped)
+        kept = Kept(self.metrics, self.lines, self.index, self.trail, usages, striker)
+        self._recorder = DecisionRecorder(kept, self._clock.now)
+        self._login_recorder = LoginRecorder(kept, self._clock.now)
+        upkeep = Upkeep(self.store, usages, self.index, self.trail, self.last_logins, self.suspensions, striker)
         keeping = asyncio.create_task(upkeep.run(self._clock))
         self._running.push_async_callback(upkeep.end, keeping)
 

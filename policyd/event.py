@@ -10,6 +10,8 @@ class EventKind(Word):
     """What happened."""
 
     REFUSAL = "refusal"
+    STRIKE = "strike"
+    TRAP = "trap"
     SUSPEND = "suspend"
     RESUME = "resume"
     RAISE = "raise"

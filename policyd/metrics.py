@@ -55,6 +55,7 @@ class Metrics:
         self._without_store: dict[Labels, int] = defaultdict(int, dict.fromkeys([(a.value,) for a in WHEN_DOWN], 0))
         self._reloads: dict[Labels, int] = defaultdict(int, {("ok",): 0, ("failed",): 0})
         self._given_back = self._repeats = self._settle_unknown = self._settle_lost = self._protocol_errors = 0
+        self._trap_hits = 0
         self._store_up, self._loaded, self._stale = False, 0.0, 0
         self._connections: dict[str, Callable[[], int]] = {}
         self._delayed: Callable[[], int] = int
@@ -105,6 +106,10 @@ class Metrics:
     def settle_lost(self) -> None:
         """Count a kind of traffic that fell back to final charges."""
         self._settle_lost += 1
+
+    def trapped(self) -> None:
+        """Count a mail of an account to a spam trap."""
+        self._trap_hits += 1
 
     # the store
 
@@ -174,6 +179,7 @@ class Metrics:
         yield _total("settle_lost", "Kinds of traffic that fell back to final charges.", self._settle_lost)
         most = "The most mailboxes that one client found refused in the last hour."
         yield _gauge("mailboxes_refused_to_one_client", most, self._refused_mailboxes())
+        yield _total("trap_hits", "Mail of accounts to spam traps.", self._trap_hits)
         text = "Usage of the fullest accounts against their limits."
         ratio = GaugeMetricFamily("policyd_account_usage_ratio", text, labels=["account", "limit"])
         for value, account, limit in self._fullest.top(SHOWN):

@@ -1,12 +1,14 @@
 """What is kept of a decision about mail."""
 
 import logging
+from collections.abc import Callable
 from time import perf_counter
 
-from policyd.model import Action, Outcome, Usage
-from policyd.service import Decision
+from policyd.address import normal_form
+from policyd.model import Action, Outcome, Usage, Verdict
+from policyd.service import RCPT, Decision
 from policyd.settlement import Kind, OpenMessage
-from policyd.verdicts import Fields, VerdictRecorder, fullest, resumes
+from policyd.verdicts import Fields, Kept, VerdictRecorder, fullest, resumes
 
 _log = logging.getLogger("policyd.decide")
 
@@ -15,6 +17,16 @@ class DecisionRecorder(VerdictRecorder[Decision]):
     """Implements service.Recorder."""
 
     service = "postfix"
+
+    def __init__(self, kept: Kept, now: Callable[[], int]) -> None:
+        super().__init__(kept)
+        self._now = now
+
+    def decided(self, decision: Decision, verdict: Verdict, outcome: Outcome | None) -> None:
+        """Count a verdict, log what was refused, and note what goes to a spam trap."""
+        super().decided(decision, verdict, outcome)
+        if decision.config.spam_traps.addresses and verdict.action is Action.ACCEPT:
+            self._look_for_trap(decision, outcome)
 
     def settled(self, decision: Decision, outcome: Outcome) -> None:
         """Log a completed message with what its domain has used."""
@@ -41,6 +53,15 @@ class DecisionRecorder(VerdictRecorder[Decision]):
             "smtpd_end_of_data_restrictions of that port, or set accounts.settle: recipient",
             kind,
         )
+
+    def _look_for_trap(self, decision: Decision, outcome: Outcome | None) -> None:
+        """Note a recipient that is a trap. A null sender is some program's answer, and chose no recipient."""
+        request, traps = decision.request, decision.config.spam_traps
+        if request.protocol_state != RCPT or not request.sender or (outcome is not None and outcome.repeated):
+            return
+        recipient = normal_form(request.recipient, decision.config.accounts.delimiter)
+        if recipient in traps.addresses:
+            self._striker.trapped(decision.plan.traffic, recipient, request.instance, traps, self._now())
 
     def _write(  # noqa: PLR0917  # the parts of one log line
         self, decision: Decision, action: str, seconds: float, limit: str = "", usage: Usage | None = None,

@@ -11,6 +11,7 @@ from policyd.store.index import Index
 from policyd.store.last import LastLogins
 from policyd.store.redis import RedisStore
 from policyd.store.trail import Trail
+from policyd.striker import Striker
 from policyd.suspension import Suspensions
 from policyd.verdicts import Usages
 
@@ -29,6 +30,7 @@ class Upkeep:
     trail: Trail
     last_logins: LastLogins
     suspensions: Suspensions
+    striker: Striker
 
     async def run(self, clock: Clock) -> None:
         """Do it for ever, and ask the store whether it is there: nobody else might, with inbound mail only."""
@@ -52,5 +54,6 @@ class Upkeep:
     async def _write(self) -> None:
         await self.usages.spread()
         await self.index.flush()
+        await self.striker.flush()
         await self.trail.flush()
         await self.last_logins.flush()

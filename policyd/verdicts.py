@@ -20,6 +20,7 @@ from policyd.policy.decide import action_over, moment
 from policyd.policy.plan import ChargePlan
 from policyd.store.index import Entry, Index
 from policyd.store.trail import Trail
+from policyd.striker import Striker
 
 _AT_ONCE = 200
 _MOST_COUNTERS = 50_000
@@ -67,6 +68,7 @@ class Kept:
     index: Index
     trail: Trail
     usages: Usages
+    striker: Striker
 
 
 class Decided(Protocol):
@@ -95,7 +97,7 @@ class VerdictRecorder(ABC, Generic[D]):
 
     def __init__(self, kept: Kept) -> None:
         self._metrics, self._lines, self._usages = kept.metrics, kept.log, kept.usages
-        self._index, self._trail = kept.index, kept.trail
+        self._index, self._trail, self._striker = kept.index, kept.trail, kept.striker
 
     def decided(self, decision: D, verdict: Verdict, outcome: Outcome | None) -> None:
         """Count a verdict; log what was refused or would have been, and all with log.accepted."""
@@ -133,6 +135,8 @@ class VerdictRecorder(ABC, Generic[D]):
         self._metrics.refused(limit.name, plan.terms.plan, plan.traffic.kind)
         self._tell(decision, verdict.charge, outcome, verdict.action)
         self._write(decision, verdict.action, seconds, limit.name, usage)
+        if limit.strikes is not None and usage.episode is not None and usage.episode.started:
+            self._striker.struck(plan.traffic, limit.name, limit.strikes, usage.episode.ref, outcome.now)
 
     def _suspended(self, decision: D, action: Action, found: Suspension, seconds: float) -> None:
         self._metrics.refused(SUSPENSION, decision.plan.terms.plan, decision.plan.traffic.kind)

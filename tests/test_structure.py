@@ -16,7 +16,7 @@ ROOMS = [
     {"conf"},
     {"policy"},
     {"store"},
-    {"settlement", "status", "explain", "show", "suspension", "raises", "owner", "delay"},
+    {"settlement", "status", "explain", "show", "suspension", "striker", "raises", "owner", "delay"},
     {"service", "logins", "replay"},
     {"metrics", "log"},
     {"verdicts", "recorder", "login_recorder"},

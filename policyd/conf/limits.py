@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import NamedTuple
 
-from policyd.conf import units
+from policyd.conf import strikes, units
 from policyd.conf.issues import At, did_you_mean, shown
 from policyd.conf.nodes import Node, Scalar, Table
 from policyd.conf.schema import Transport
@@ -35,9 +35,7 @@ OverByTraffic = Mapping[TrafficKind | None, Placed[Action]]
 """What is written below ``over``; None stands for all traffic of the limit."""
 
 _LATER_KINDS = ("size",)
-_LATER_KEYS = ("strikes", "remember", "family")
-
-
+_LATER_KEYS = ("remember", "family")
 _HIGHEST_PORT = 65_535
 
 
@@ -201,6 +199,7 @@ LOCK = Key(
     _DURATION_OR_NONE,
     "How long logins are refused from the first refusal on, however often they are tried; without it, until one fits.",
 )
+STRIKES = Key("strikes", strikes.STRIKES, "When refusals suspend whom the limit counts for; without it, never.")
 TELL = Key("tell", flag(), "Whether the mail program hears why; false (the default): as if the password were wrong.")
 
 EVERY = Key(
@@ -226,14 +225,15 @@ TRANSPORT = Key(
 _EXAMPLE = "{kind: rate, max: 400, window: 1h}"
 
 RATE = table(
-    KIND, COUNTS, PER, MAX, WINDOW, OVER, TRAFFIC, RECIPIENTS, PROTOCOLS, LOCK, TELL, MODE, LIFTED_BY,
+    KIND, COUNTS, PER, MAX, WINDOW, OVER, TRAFFIC, RECIPIENTS, STRIKES, PROTOCOLS, LOCK, TELL, MODE, LIFTED_BY,
     example=_EXAMPLE,
     later=_LATER_KEYS,
 )  # fmt: skip
 """A limit of kind rate."""
 
 PACE = table(
-    _kind("pace"), PER, EVERY, BY, DELAY_UP_TO, TRANSPORT, OVER, TRAFFIC, RECIPIENTS, MODE, LIFTED_BY,
+    _kind("pace"), PER, EVERY, BY, DELAY_UP_TO, TRANSPORT, OVER, TRAFFIC, RECIPIENTS, STRIKES, MODE,
+    LIFTED_BY,
     example="{kind: pace, per: list, every: 6s, by: answer, delay_up_to: 20s}",
     later=_LATER_KEYS,
 )  # fmt: skip

@@ -28,7 +28,7 @@ def _size(written: str) -> int | Unfit:
     return Unfit(size.problem, "write how many addresses it mails, such as 850") if isinstance(size, Unfit) else size
 
 
-_ADDRESS = Value(_address, "an address", "news@example.org", {"type": "string", "pattern": r"^[^\s]+@[^@\s]+$"})
+ADDRESS = Value(_address, "an address", "news@example.org", {"type": "string", "pattern": r"^[^\s]+@[^@\s]+$"})
 _SIZE = Value(_size, "a number of addresses", "850", {"type": "integer", "minimum": 0})
 
 CONTEXTS = Key(
@@ -49,13 +49,13 @@ PATTERNS = Key(
     ),
     "Envelope senders of other list software: {list} is the name of the list, * any text.",
 )
-POSTING = Key("posting", _ADDRESS, "The posting address of the list (default: the envelope sender itself).")
+POSTING = Key("posting", ADDRESS, "The posting address of the list (default: the envelope sender itself).")
 SIZE = Key("size", _SIZE, "How many addresses the list mails, where nobody else can say it.")
 FAMILY = Key("family", name("the name of a family", "news"), "The lists that are judged together with it.")
 KNOWN = Key(
     "known",
     MapOf(
-        _ADDRESS,
+        ADDRESS,
         table(POSTING, SIZE, FAMILY, example="{posting: news@example.org, size: 850}"),
         "{news-return@example.org: {posting: news@example.org}}",
     ),

@@ -16,6 +16,7 @@ from policyd.conf.nodes import is_null, parse
 from policyd.conf.plans import Rules, in_force, rules
 from policyd.conf.schedules import schedules
 from policyd.conf.schema import Config, Listen, Terms
+from policyd.conf.strikes import spam_traps
 from policyd.conf.structures import NOTHING, Values
 from policyd.conf.terms import Elsewhere
 from policyd.errors import ConfigError, Issue
@@ -55,11 +56,11 @@ def _config(path: str, state_directory: str | None, issues: list[Issue]) -> Conf
     settings = static.store(values.get(sections.STORE_KEY, NOTHING))
     copies = Copies(Path(state_directory or settings.directory) / INCLUDES)
     listen = static.listen(values.get(sections.LISTEN_KEY, NOTHING), at.key("listen"))
-    terms = _rules(values, listen, issues)
+    mode, terms = values.get(sections.MODE, Mode.ENFORCE), _rules(values, listen, issues)
     read = accounts(path, values.get(sections.ACCOUNTS_KEY, _absent(values)), terms, copies, at.key("accounts"))
     watched = values.maybe(sections.DNS_KEY)
     config = Config(
-        mode=values.get(sections.MODE, Mode.ENFORCE),
+        mode=mode,
         listen=listen,
         store=settings,
         accounts=read.accounts,
@@ -73,6 +74,7 @@ def _config(path: str, state_directory: str | None, issues: list[Issue]) -> Conf
         relayed=terms.relayed(),
         failed_logins=terms.failed_logins(),
         delay=sections.delay(values.get(sections.DELAY_KEY, NOTHING)),
+        spam_traps=spam_traps(values.get(sections.SPAM_TRAPS_KEY, NOTHING), read.accounts.delimiter, mode),
         log_accepted=values.get(sections.LOG_KEY, NOTHING).get(sections.ACCEPTED, False),
         files=_absolute([path, *read.files]),
         stale=tuple(read.included.stale),

@@ -1,9 +1,10 @@
 """What a limit of kind pace is: its checks, and what its fields mean."""
 
 from policyd.conf import units
+from policyd.conf.counted import check_strikes
 from policyd.conf.issues import At
 from policyd.conf.limits import BY, DELAY_UP_TO, EVERY, OVER, PER, RECIPIENTS, TRAFFIC, TRANSPORT
-from policyd.conf.rates import check_list
+from policyd.conf.rates import check_list, traffic
 from policyd.conf.schema import PaceLimit
 from policyd.conf.structures import Key, Values
 from policyd.model import Per, Recipients, Way
@@ -17,6 +18,7 @@ def check(newest: Values, values: Values, at: At, policy_timeout: int | None) ->
     """Report what is wrong in ``newest``, the last layer of ``values``."""
     if TRAFFIC.name not in newest.flawed:
         check_list(newest, values, at)
+    check_strikes(traffic(values), newest, values, at)
     per = newest.maybe(PER)
     if per is not None and per not in _PER:
         problem = f"a pace has no slots per {per}"

@@ -1,6 +1,6 @@
 """What a limit of kind rate is: its checks, and what its fields mean."""
 
-from policyd.conf.counted import DEFAULT_PER, check_counted
+from policyd.conf.counted import DEFAULT_PER, check_counted, check_strikes
 from policyd.conf.issues import At
 from policyd.conf.limits import COUNTS, LOCK, MAX, PER, PROTOCOLS, RECIPIENTS, TELL, TRAFFIC, WINDOW, Amount
 from policyd.conf.schema import RateLimit
@@ -25,6 +25,7 @@ def check(newest: Values, values: Values, at: At, policy_timeout: int | None) ->
         _check_amount(newest, values, at)
     if TRAFFIC.name not in newest.flawed:
         check_list(newest, values, at)
+    check_strikes(traffic(values), newest, values, at)
 
 
 def rate(name: str, values: Values) -> RateLimit:

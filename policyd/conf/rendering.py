@@ -7,6 +7,7 @@ from policyd.conf import units
 from policyd.conf.limits import UNLIMITED
 from policyd.conf.schedules import ALL_DAY, DAYS, Hours
 from policyd.conf.schema import KnownList, Limit, PaceLimit, RateLimit, Schedule
+from policyd.conf.strikes import shown_strikes
 from policyd.model import LOGIN_COUNTS, Counts, MailProtocol, TrafficKind, Way
 
 DEFAULT = "default"
@@ -62,6 +63,7 @@ def _of_mail(limit: RateLimit | PaceLimit) -> dict[str, str]:
         "traffic": ", ".join(kind for kind in TrafficKind if kind in limit.traffic),
         **{f"over.{kind}": limit.over[kind].value for kind in TrafficKind if kind in limit.over},
         "recipients": limit.recipients.value,
+        "strikes": shown_strikes(limit.strikes) if limit.strikes else "-",
     }
 
 

@@ -11,6 +11,7 @@ from datetime import date
 from ipaddress import IPv4Network, IPv6Network
 from zoneinfo import ZoneInfo
 
+from policyd.conf.penalty import SpamTraps, Strikes
 from policyd.errors import Issue
 from policyd.model import Action, Counts, MailProtocol, Mode, Per, Recipients, TrafficKind
 from policyd.pattern import SenderPattern
@@ -86,6 +87,7 @@ class Limit:
     """What limits of all kinds have in common.
 
     ``over`` has an action for every kind in ``traffic``. ``lifted_by`` names a schedule, "" for none.
+    ``strikes`` None: refusals suspend nobody.
     ``origins`` names, for each field that was written, where its value comes from, as
     ``limit domain-hourly (policyd.yaml:41:3)``; a field that is not in it has its default.
     """
@@ -96,6 +98,7 @@ class Limit:
     traffic: frozenset[TrafficKind] = frozenset({TrafficKind.USER, TrafficKind.SCRIPT, TrafficKind.LIST})
     mode: Mode = Mode.ENFORCE
     lifted_by: str = ""
+    strikes: Strikes | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -265,6 +268,7 @@ class Config:
     failed_logins: Terms
     log_accepted: bool
     files: tuple[str, ...]
+    spam_traps: SpamTraps = field(default_factory=SpamTraps)
     stale: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     stale_issues: tuple[Issue, ...] = ()

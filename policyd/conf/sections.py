@@ -9,6 +9,7 @@ from policyd.conf.lists import LISTS
 from policyd.conf.plans import PLANS
 from policyd.conf.schedules import SCHEDULES
 from policyd.conf.schema import DelayBounds, Exempt, Network
+from policyd.conf.strikes import SPAM_TRAPS
 from policyd.conf.structures import Key, ListOf, Values, table
 from policyd.conf.values import Unfit, Value, flag, word
 from policyd.model import Mode
@@ -68,6 +69,7 @@ DELAY_KEY = Key(
     table(MOST, MOST_OF_ACCOUNT, example="{max: 20, per_account: 2}"),
     "How many answers may be delayed at once.",
 )
+SPAM_TRAPS_KEY = Key("spam_traps", SPAM_TRAPS, "Addresses that nobody has a reason to mail, and what follows.")
 SCHEDULES_KEY = Key("schedules", SCHEDULES, "Named hours of the week, which can lift limits.")
 LIMITS_KEY = Key("limits", LIMITS, "The limits, by name.", required=True)
 PLANS_KEY = Key("plans", PLANS, "The plans, by name: sets of limits.", required=True)
@@ -76,10 +78,10 @@ LOG_KEY = Key("log", table(ACCEPTED, example="{accepted: false}"), "What is logg
 DNS_KEY = Key("dns", DNS, "What hosted domains should say in the DNS; without it nothing is looked up.")
 
 ROOT = table(
-    VERSION, MODE, LISTEN_KEY, STORE_KEY, ACCOUNTS_KEY, EXEMPT_KEY, LISTS_KEY, DELAY_KEY, SCHEDULES_KEY, LIMITS_KEY,
-    PLANS_KEY, LOG_KEY, DNS_KEY,
+    VERSION, MODE, LISTEN_KEY, STORE_KEY, ACCOUNTS_KEY, EXEMPT_KEY, LISTS_KEY, DELAY_KEY, SPAM_TRAPS_KEY,
+    SCHEDULES_KEY, LIMITS_KEY, PLANS_KEY, LOG_KEY, DNS_KEY,
     example="version: 1",
-    later=("spam_traps", "mailman", "notify", "nodes"),
+    later=("mailman", "notify", "nodes"),
 )  # fmt: skip
 
 

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from policyd.conf import paces, rates
 from policyd.conf.issues import At, Place, did_you_mean
-from policyd.conf.limits import COUNTS, KIND, LIFTED_BY, MODE, OVER, PACE, RATE, TRAFFIC, OverByTraffic
+from policyd.conf.limits import COUNTS, KIND, LIFTED_BY, MODE, OVER, PACE, RATE, STRIKES, TRAFFIC, OverByTraffic
 from policyd.conf.schema import Limit, Schedule
+from policyd.conf.strikes import strikes
 from policyd.conf.structures import Pair, Record, Values
 from policyd.model import Action, Counts, Mode, TrafficKind
 
@@ -137,6 +138,7 @@ def _draft(name: str, layers: _Layers, owner: str, elsewhere: Elsewhere, at: At)
         traffic=frozenset(traffic),
         mode=layers.values.get(MODE, Mode.ENFORCE),
         lifted_by=layers.values.get(LIFTED_BY, ""),
+        strikes=strikes(given) if (given := layers.values.maybe(STRIKES)) else None,
         origins=_origins(layers, owner),
     )
     return Draft(limit, layers.values, over)
