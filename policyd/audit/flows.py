@@ -17,7 +17,7 @@ def exempt(scene: Scene, port: Port) -> bool:
     """Return whether a port need not ask: only mail comes back there that was asked about before."""
     if port.asked or port in scene.pickup_ports():
         return False
-    if port in _direct(scene):
+    if port in _direct(scene) or port in scene.paced_ports():
         return True
     return port in scene.returning() and (_filters_outside(scene) or "content_filter" in port.service.written)
 
@@ -100,7 +100,7 @@ def _again_by_sendmail(scene: Scene) -> Iterator[Remark]:
 def _unfiltered(scene: Scene) -> Iterator[Remark]:
     for port in scene.ports:
         service = port.service
-        if exempt(scene, port) and not _filters_outside(scene):
+        if exempt(scene, port) and not _filters_outside(scene) and port not in scene.paced_ports():
             problem = "policyd is not asked here; that is right only where mail comes back that was asked about before"
             cure = override(service, {RECIPIENT_LIST: join([*scene.check(), "permit_mynetworks", "reject"])})
             yield Remark(Finding(Severity.NOTE, service.label, problem, cure), service.label)

@@ -10,6 +10,7 @@ from policyd.audit.asking import check_asking
 from policyd.audit.entries import check_entries
 from policyd.audit.finding import Finding, Remark, Severity
 from policyd.audit.flows import check_flows
+from policyd.audit.pace import check_paces
 from policyd.audit.scene import look
 from policyd.audit.trust import check_trust
 from policyd.audit.view import PostfixView, read_postfix
@@ -27,6 +28,7 @@ def audit(config: Config, postfix: PostfixView) -> list[Finding]:
         return [Finding(Severity.ERROR, "listen.postfix", "policyd listens nowhere, so Postfix cannot ask it", cure)]
     scene = look(config, postfix)
     remarks = [*check_asking(scene), *check_entries(scene), *check_flows(scene), *check_trust(scene)]
+    remarks += check_paces(scene)
     order = list(Severity)
     return sorted(_merged(remarks), key=lambda finding: order.index(finding.severity))
 

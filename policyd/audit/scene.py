@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from policyd.audit.lists import CHECK, END_LIST, Ask, asks, recipient_lists, socket_path
 from policyd.audit.tokens import PolicyEntry, format_entry, milliseconds
 from policyd.audit.view import PostfixView, Service
-from policyd.conf.schema import Config, Endpoint
+from policyd.conf.schema import Config, Endpoint, PaceLimit, Transport
 
 _SHORTEST_TIMEOUT = 5_000
 _RECOMMENDED_TIMEOUT = 45_000
@@ -97,6 +97,18 @@ class Scene:
             for port in self.behind(pickup.settings.get("content_filter", ""))
         )
 
+    def paces(self) -> list[tuple[PaceLimit, Transport]]:
+        """Return the paces that transports of Postfix keep, on any plan, by their names and transports."""
+        terms = [*self.config.plans.values(), *self.config.accounts.changed.values()]
+        limits = [limit for one in terms for limit in one.limits if isinstance(limit, PaceLimit)]
+        found = {(one.name, one.transport): (one, one.transport) for one in limits if one.transport is not None}
+        return list(found.values())
+
+    def paced_ports(self) -> frozenset[Port]:
+        """Return the smtpds that take back what such a transport delivers."""
+        numbers = {transport.port for _, transport in self.paces()}
+        return frozenset(port for port in self.ports if port.service.port in numbers)
+
     def returning(self) -> tuple[Port, ...]:
         """Return the smtpds where mail may come back from a content filter (FILTER_README).
 
@@ -114,7 +126,7 @@ class Scene:
         return tuple(
             port
             for port in self.ports
-            if port.service.port == number and (not port.service.host or same_host(port.service.host, host))
+            if port.service.port == number and (port.service.host in ANYWHERE or same_host(port.service.host, host))
         )
 
 

@@ -202,7 +202,8 @@ def action_for(verdict: Verdict) -> str:
 
 def reply_to(verdict: Verdict) -> bytes:
     """Return the reply that tells Postfix a verdict."""
-    return _ACCEPTED if verdict.action is Action.ACCEPT else encode_reply(action_for(verdict))
+    plain = verdict.action is Action.ACCEPT and not verdict.transport
+    return _ACCEPTED if plain else encode_reply(action_for(verdict))
 
 
 def encode_reply(action: str) -> bytes:

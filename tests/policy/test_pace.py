@@ -22,7 +22,7 @@ from policyd.model import (
 from policyd.policy.decide import accepted, decide
 from policyd.policy.pace import destination, longest_wait, without_wait
 from policyd.policy.plan import ChargePlan, Planner, unpaced
-from policyd.wire.postfix import action_for
+from policyd.wire.postfix import action_for, reply_to
 from tests.support.clock import START
 from tests.support.config import by_login, config, locally, pace, rate
 
@@ -105,7 +105,7 @@ def test_a_pace_by_transport_charges_nothing() -> None:
     """Postfix keeps it; the store is not asked because of it, and nothing waits."""
     plan = planned(pace(transport=SLOW))
     assert (plan.charges, plan.paced) == ((), False)
-    assert action_for(accepted(plan)) == f"FILTER {destination(SLOW, 'example.org')}"
+    assert reply_to(accepted(plan)) == f"action=FILTER {destination(SLOW, 'example.org')}\n\n".encode()
 
 
 def test_a_pace_by_transport_beside_other_limits() -> None:

@@ -13,6 +13,9 @@ PICKUP_PORT = "10027"
 LIST_PORT = "10028"
 """The port of the README's list software, replaced by a free one."""
 
+PACE_PORT = "2526"
+"""The port where the README's slow transport hands mail back, replaced by a free one."""
+
 _AFTER = "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination"
 
 
@@ -65,6 +68,11 @@ def master_recipe(number: int) -> str:
 def list_recipe(number: int) -> str:
     """Return the README's lines for the port of list software, with the port replaced."""
     return _recipe("master.cf lists", LIST_PORT, number, times=1)
+
+
+def pace_recipe(number: int) -> str:
+    """Return the README's lines for the transport that keeps a pace, with the port of its way back replaced."""
+    return _recipe("master.cf pace", PACE_PORT, number, times=1)
 
 
 def _recipe(name: str, port: str, number: int, times: int) -> str:
