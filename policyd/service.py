@@ -16,7 +16,7 @@ from policyd.conf.schema import Accounts, Config
 from policyd.delay import Delays
 from policyd.errors import StoreError
 from policyd.model import Action, Outcome, PolicyRequest, Verdict
-from policyd.policy.decide import ACCEPT, accepted, decide, refuse_suspended
+from policyd.policy.decide import ACCEPT, accepted, decide, refuse_post, refuse_suspended
 from policyd.policy.pace import longest_wait, without_wait
 from policyd.policy.plan import MOST_RECIPIENTS, ChargePlan, Planner
 from policyd.settlement import Conversation, Kind, OpenMessage, OpenMessages
@@ -108,17 +108,21 @@ class Service:
         accounts = planner.config.accounts
         if accounts.settle_at_end:
             self._messages.seen(conversation, request)
-        if not _costs(accounts, state):
+        now = self._clock.now()
+        shut = self._mirror.door(request.recipient, accounts.delimiter, now) if state == RCPT else None
+        if not _costs(accounts, state) and shut is None:
             respond(ACCEPT)
             return
         message = conversation.message if accounts.settle_at_end else None
-        now, owner = self._clock.now(), partial(self._owners.user, conversation.host)
+        owner = partial(self._owners.user, conversation.host)
         if state == RCPT:
             plan = planner.plan(request, now, owner)
         else:
             plan = planner.plan_message(request, now, owner, message.traffic if message else None)
         decision = Decision(planner.config, conversation, request, plan, started, respond)
-        if state == RCPT:
+        if shut is not None:
+            self._answer(decision, refuse_post(plan.traffic.kind, shut), None)
+        elif state == RCPT:
             self._recipient(decision)
         elif accounts.charge_at_end and message is None:
             self._whole_message(decision)

@@ -12,8 +12,10 @@ import secrets
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
+from policyd.address import normal_form
 from policyd.errors import StoreError
 from policyd.model import Suspension
+from policyd.policy.suspendable import SubjectKind
 from policyd.store import keys
 from policyd.store.redis import RedisStore
 from policyd.store.state import put
@@ -23,6 +25,7 @@ _YEAR = 365 * 86_400_000
 _FOR_GOOD = 100 * _YEAR
 """How long the keys of a suspension live that ends when it is resumed."""
 
+_LIST = f"{SubjectKind.LIST}:"
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 _DROP = b"if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('HDEL', KEYS[1], ARGV[1]) end"
@@ -47,6 +50,9 @@ class Mirror(Protocol):
     def find(self, account: str, names: Iterable[str], now: int) -> Suspension | None:
         """Return the first suspension of an account that is in force under one of the names."""
 
+    def door(self, recipient: str, delimiter: str, now: int) -> Suspension | None:
+        """Return the suspension of the list whose posting address a recipient is."""
+
 
 def new_ref() -> str:
     """Return a new reference."""
@@ -59,6 +65,7 @@ class Suspensions:
     def __init__(self, store: RedisStore) -> None:
         self._store = store
         self._mirror: dict[tuple[str, str], Suspended] = {}
+        self._doors: dict[str, Suspended] = {}
 
     async def put(self, suspended: Suspended) -> None:
         """Put a suspension into force, in place of one of the same subject. Raises StoreError."""
@@ -67,7 +74,7 @@ class Suspensions:
         state, field = keys.state(keys.tag(account)), keys.suspension(suspended.name)
         await put(self._store, state, field, value, lasts)
         await put(self._store, _ALL, _field(account, suspended.name), value, lasts)
-        self._mirror[account, suspended.name] = suspended
+        self._adopt({**self._mirror, (account, suspended.name): suspended})
 
     async def end(self, account: str, name: str) -> Suspended | None:
         """End a suspension and return it, None when there is none. Raises StoreError."""
@@ -75,7 +82,7 @@ class Suspensions:
         value = await self._store.command("HGET", state, field)
         await self._store.command("HDEL", state, field)
         await self._store.command("HDEL", _ALL, _field(account, name))
-        self._mirror.pop((account, name), None)
+        self._adopt({key: one for key, one in self._mirror.items() if key != (account, name)})
         return _suspended(account, name, value) if value else None
 
     async def refresh(self, now: int) -> None:
@@ -83,7 +90,7 @@ class Suspensions:
         try:
             found = await self._store.command("HGETALL", _ALL)
             every = {field: _decoded(field, value) for field, value in zip(found[::2], found[1::2], strict=True)}
-            self._mirror = {(one.account, one.name): one for one in every.values() if _holds(one, now)}
+            self._adopt({(one.account, one.name): one for one in every.values() if _holds(one, now)})
             for field, one in every.items():
                 if not _holds(one, now):
                     await self._store.command("EVAL", _DROP, 1, _ALL, field, _value(one))
@@ -100,13 +107,28 @@ class Suspensions:
                 return Suspension(name, suspended.until, suspended.ref)
         return None
 
+    def door(self, recipient: str, delimiter: str, now: int) -> Suspension | None:
+        """Return the suspension of the list whose posting address a recipient is, as the mirror knows it."""
+        if not self._doors:
+            return None
+        suspended = self._doors.get(normal_form(recipient, delimiter))
+        if suspended is None or not _holds(suspended, now):
+            return None
+        return Suspension(suspended.name, suspended.until, suspended.ref)
+
     def all(self, now: int) -> list[Suspended]:
         """Return those in force, the oldest first."""
-        return sorted((one for one in self._mirror.values() if _holds(one, now)), key=lambda one: one.at)
+        return sorted(
+            (one for one in self._mirror.values() if _holds(one, now)), key=lambda one: (one.at, one.account, one.name)
+        )
 
     def accounts(self) -> int:
         """Return how many accounts have something suspended."""
         return len({account for account, _ in self._mirror})
+
+    def _adopt(self, mirror: dict[tuple[str, str], Suspended]) -> None:
+        self._mirror = mirror
+        self._doors = {name.removeprefix(_LIST): one for (_, name), one in mirror.items() if name.startswith(_LIST)}
 
 
 def _holds(suspended: Suspended, now: int) -> bool:

@@ -126,8 +126,12 @@ class VerdictRecorder(ABC, Generic[D]):
         kind, seconds = decision.plan.traffic.kind, perf_counter() - decision.started
         self._metrics.decided(self.service, kind, verdict.action, seconds)
         self._metrics.store_failed(error.op)
+        why: Fields = {"store": str(error)}
+        if verdict.suspended is not None:
+            self._suspended(decision, verdict.action, verdict.suspended, seconds, why)
+            return
         self._metrics.answered_without_store(verdict.action)
-        self._write(decision, verdict.action, seconds, extra={"store": str(error)})
+        self._write(decision, verdict.action, seconds, extra=why)
 
     def _refused(self, decision: D, verdict: Verdict, outcome: Outcome, seconds: float) -> None:
         plan, usage = decision.plan, outcome.usages[verdict.charge]
@@ -138,11 +142,13 @@ class VerdictRecorder(ABC, Generic[D]):
         if limit.strikes is not None and usage.episode is not None and usage.episode.started:
             self._striker.struck(plan.traffic, limit.name, limit.strikes, usage.episode.ref, outcome.now)
 
-    def _suspended(self, decision: D, action: Action, found: Suspension, seconds: float) -> None:
+    def _suspended(
+        self, decision: D, action: Action, found: Suspension, seconds: float, extra: Fields | None = None
+    ) -> None:
         self._metrics.refused(SUSPENSION, decision.plan.terms.plan, decision.plan.traffic.kind)
         until = moment(found.until) if found.until else ""
-        extra: Fields = {"suspended": found.name, "resumes": until, "ref": found.ref}
-        self._write(decision, action, seconds, extra=extra)
+        said: Fields = {"suspended": found.name, "resumes": until, "ref": found.ref, **(extra or {})}
+        self._write(decision, action, seconds, extra=said)
 
     def _observed(self, decision: D, outcome: Outcome, seconds: float) -> bool:
         """Note what mode observe let through; returns whether there was any."""

@@ -114,4 +114,3 @@ def shown_strikes(given: Strikes) -> str:
     lasts = ", then ".join(units.duration_text(one) if one else UNTIL_RESUMED for one in given.sentences)
     whom = " the domain" if given.domain else ""
     return f"{given.count} within {units.duration_text(given.within)} suspend{whom}: {lasts}"
-

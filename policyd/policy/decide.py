@@ -73,6 +73,12 @@ def refuse_suspended(kind: TrafficKind, suspension: Suspension) -> Verdict:
     return Verdict(action, f"{what} is suspended{until}; ref {suspension.ref}", suspended=suspension)
 
 
+def refuse_post(kind: TrafficKind, suspension: Suspension) -> Verdict:
+    """Return the refusal of a post to a suspended list, which tells an author outside nothing about it."""
+    action = Action.REJECT if kind in {TrafficKind.USER, TrafficKind.INBOUND} else Action.DEFER
+    return Verdict(action, f"This list cannot take posts now; ref {suspension.ref}", suspended=suspension)
+
+
 def action_over(limit: Limit, kind: TrafficKind, usage: Usage) -> Action:
     """Return what is done over a limit.
 

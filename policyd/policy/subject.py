@@ -2,9 +2,10 @@
 
 example.org                a domain: everything that its account sends
 bob@example.org            a login, and mail of scripts with that sender
-list:news@example.org      what a list sends to its members
+list:news@example.org      what a list sends to its members, and posts to it
 mailbox:bob@example.org    a mailbox: it can neither send nor be opened by POP or IMAP
 user:bob                   the account of a login without a domain
+192.0.2.9                  a client
 """
 
 from typing import NamedTuple

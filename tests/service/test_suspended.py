@@ -131,6 +131,42 @@ def test_receiving_goes_on(world: World) -> None:
     assert world.connection().message(**other).rcpt("alice@example.org").action is Action.ACCEPT
 
 
+DOOR: dict[str, tuple[dict[str, Any], Action]] = {
+    "from outside": ({"sasl_username": "", "sender": "x@remote.test"}, Action.REJECT),
+    "a login of another customer": ({"sasl_username": "carol@example.net"}, Action.REJECT),
+    "a login of its own domain": (LOGIN, Action.REJECT),
+    "a script": (SCRIPT, Action.DEFER),
+    "another list": (LIST | {"sender": "other-bounces@example.net"}, Action.DEFER),
+}
+
+
+@pytest.mark.parametrize(("sent", "expected"), DOOR.values(), ids=DOOR)
+@pytest.mark.parametrize("charge_at_end", [False, True])
+def test_a_suspended_list_takes_no_posts(
+    world: World, sent: dict[str, Any], expected: Action, charge_at_end: bool
+) -> None:
+    """At its door the author is told, without its reason; the store is not asked, and other addresses go on."""
+    accounts = {"charge_at_end": charge_at_end, "settle_at_end": not charge_at_end}
+    world.config = config(lists=Lists(contexts=frozenset({"mailman"})), accounts=accounts)
+    suspend(world, "list:news@example.org")
+    message = world.connection().message(**sent)
+
+    verdict = message.rcpt("News+x@Example.ORG")
+    assert (verdict.action, verdict.text) == (expected, f"This list cannot take posts now; ref {REF}")
+    assert world.ops == []
+    assert message.rcpt("news-owner@example.org").action is Action.ACCEPT
+    world.run(world.daemon.suspensions.end("example.org", "list:news@example.org"))
+    assert message.rcpt("news@example.org").action is Action.ACCEPT
+
+
+def test_a_suspended_domain_can_still_be_written_to(world: World) -> None:
+    """What is suspended is its sending; so is a list of it."""
+    suspend(world)
+
+    inbound = {"sasl_username": "", "sender": "x@remote.test"}
+    assert world.connection().message(**inbound).to("news@example.org", "alice@example.org") == [Action.ACCEPT] * 2
+
+
 def test_relayed_mail_is_nobodys_to_suspend(world: World) -> None:
     """A name that was made up is not what is charged."""
     world.config = config(rate(), UNLISTED_HOURLY)

@@ -1,0 +1,60 @@
+"""Two installed daemons on one Redis: a suspension holds on both, also while Redis hangs."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from policyd.cli.client import AdminClient
+from tests.app.conftest import Start
+from tests.support.process import Process
+from tests.support.redis import RedisServer
+from tests.support.wait import until
+
+ALICE = {"sasl_username": "alice@a.test", "sender": "alice@a.test"}
+BOB = {"sasl_username": "bob@a.test", "sender": "bob@a.test"}
+REFUSED = re.compile(r"550 5\.7\.1 Sending is suspended; please contact your provider; ref [0-9A-Z]{10}")
+
+
+@pytest.fixture
+def daemons(start: Start, redis_server: RedisServer) -> Iterator[list[Process]]:
+    """Run two daemons; only the first is told that alice is suspended."""
+    store = {"timeout": "100ms"}
+    made = [start(redis_server.url, store=store) for _ in range(2)]
+    AdminClient(str(made[0].admin)).post("/v1/suspend", subject="alice@a.test", reason="ticket 4711")
+    yield made
+    redis_server.resume()
+
+
+def ask(daemon: Process, message: dict[str, str]) -> str:
+    """Return the answer to a recipient."""
+    with daemon.asker() as asker:
+        return asker.ask(**message)
+
+
+def test_both_refuse_at_once_and_go_on_when_redis_hangs(daemons: list[Process], redis_server: RedisServer) -> None:
+    """The script decides while it can, then the mirror; others flow as the admin chose."""
+    assert all(REFUSED.fullmatch(ask(daemon, ALICE)) for daemon in daemons)
+    for daemon in daemons:
+        until(lambda daemon=daemon: daemon.metric("policyd_suspended_accounts") == 1, "the mirror has it")  # type: ignore[misc]
+
+    redis_server.pause()
+
+    assert all(REFUSED.fullmatch(ask(daemon, ALICE)) for daemon in daemons)
+    assert [ask(daemon, BOB) for daemon in daemons] == ["DUNNO"] * 2
+    line = daemons[1].lines(action="reject")[-1]
+    assert (line["account"], line["suspended"], line["store"][:13]) == ("a.test", "user:alice@a.test", "store charge:")
+    assert line["ref"] in ask(daemons[0], ALICE)
+    assert daemons[1].metric("policyd_answers_without_store_total", action="accept") == 1
+    refusals = {"limit": "(suspension)", "plan": "shared", "traffic": "user"}
+    assert daemons[1].metric("policyd_refusals_total", **refusals) == 2
+
+
+def test_a_daemon_that_starts_later_knows_it(daemons: list[Process], start: Start, redis_server: RedisServer) -> None:
+    """Before a second has gone by, and without having been asked."""
+    late = start(redis_server.url, store={"timeout": "100ms"})
+    until(lambda: late.metric("policyd_suspended_accounts") == 1, "the mirror has it")
+    redis_server.pause()
+
+    assert REFUSED.fullmatch(ask(late, ALICE))
+    assert daemons[0].lines(action="reject") == []
