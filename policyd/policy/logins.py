@@ -4,8 +4,8 @@ A login that Dovecot asks to allow had the right password. It is charged to its 
 mailbox's account. A failed one is charged to the client's address, on keys of the client's own: who
 guesses passwords belongs to no account, and must not be able to spend one.
 
-A limit of failed logins refuses all logins of a client but one that is known: from whose address
-somebody logged in within the last 30 days. A customer whose telephone has an old password fails all
+A limit of failed logins refuses all logins of a client, unless it is known: somebody logged in from
+there within the last 30 days. A customer whose telephone has an old password fails all
 day, and his other programs must go on.
 """
 

@@ -11,6 +11,7 @@ import pytest
 from tests.support.command import policyd
 from tests.support.daemon import HOUR
 from tests.support.logindaemon import BOB, LoginDaemon
+from tests.support.readme import blocks
 from tests.support.redis import RedisServer
 
 
@@ -176,6 +177,16 @@ def test_a_new_key(tmp_path: Path) -> None:
     assert f"  dovecot_key_file: {file}\n" in output
     assert file.read_text() not in output
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_the_lines_are_those_of_the_readme(tmp_path: Path) -> None:
+    """What init-key prints for Dovecot is what the README has, but for the file and the nonce."""
+    file = tmp_path / "dovecot.key"
+    printed = init("--file", str(file))[1].replace(str(file), "/etc/policyd/dovecot.key").splitlines()
+    recipe = [line for line in blocks("dovecot.conf policyd").splitlines() if not line.startswith("#")]
+    mine = [line for line in printed if line.startswith("auth_policy_")]
+
+    assert [line.partition("nonce")[0] for line in mine] == [line.partition("nonce")[0] for line in recipe]
 
 
 def test_a_key_is_not_overwritten(tmp_path: Path) -> None:
