@@ -4,10 +4,13 @@ What is put on hold for a suspension is remembered in a file of the state direct
 releases those messages and none that somebody else has put on hold.
 """
 
+import errno
 import json
+import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -100,35 +103,62 @@ class MailQueue:
 
 
 class Held:
-    """What is remembered of a suspension's messages: queue ids, and when each arrived, since ids come again."""
+    """What is remembered of a suspension's messages: queue ids, and when each arrived, since ids come again.
+
+    The state directory is the daemon's, and who writes here is root: what he follows into it, and
+    reads there, must be his own.
+    """
 
     def __init__(self, directory: Path, subject: str) -> None:
-        self._file = directory / "held" / f"{sha256(subject.encode()).hexdigest()[:32]}.json"
-        self._subject = subject
+        self._folder, self._subject = directory / "held", subject
+        self._name = f"{sha256(subject.encode()).hexdigest()[:32]}.json"
 
     def messages(self) -> dict[str, int]:
         """Return when each message arrived, by queue id. Raises ToolError."""
         try:
-            return dict(json.loads(self._file.read_text("utf-8"))["messages"])
+            with self._opened() as folder, os.fdopen(os.open(self._name, os.O_RDONLY, dir_fd=folder), "rb") as file:
+                return dict(json.load(file)["messages"])
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, LookupError) as error:
-            raise ToolError(str(self._file), str(error)) from error
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise self._failed(error) from error
 
     def add(self, messages: Iterable[Queued]) -> None:
         """Remember messages together with those of before. Raises ToolError."""
         every = {**self.messages(), **{message.id: message.arrived for message in messages}}
-        fresh = self._file.with_suffix(".new")
+        text = json.dumps({"subject": self._subject, "messages": every})
+        fresh = f"{self._name}.new"
         try:
-            self._file.parent.mkdir(mode=0o700, exist_ok=True)
-            fresh.write_text(json.dumps({"subject": self._subject, "messages": every}), "utf-8")
-            fresh.replace(self._file)
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            with self._opened() as folder:
+                create = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+                with os.fdopen(os.open(fresh, create, 0o600, dir_fd=folder), "w", encoding="ascii") as file:
+                    file.write(text)
+                os.replace(fresh, self._name, src_dir_fd=folder, dst_dir_fd=folder)
         except OSError as error:
-            raise ToolError(str(self._file), str(error)) from error
+            raise self._failed(error) from error
 
     def forget(self) -> None:
-        """Forget all of them."""
-        self._file.unlink(missing_ok=True)
+        """Forget all of them. Raises ToolError."""
+        try:
+            with self._opened() as folder:
+                os.unlink(self._name, dir_fd=folder)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        """Open the folder, which must be no symbolic link and the user's own."""
+        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            if os.fstat(folder).st_uid != os.geteuid():
+                raise PermissionError(errno.EPERM, "it belongs to somebody else", str(self._folder))
+            yield folder
+        finally:
+            os.close(folder)
+
+    def _failed(self, error: Exception) -> ToolError:
+        return ToolError(str(self._folder / self._name), str(error))
 
 
 def _listed(line: str) -> Queued:

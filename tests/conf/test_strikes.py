@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from policyd.conf.load import load
+from policyd.conf.penalty import SpamTraps, Strikes
 from policyd.conf.rendering import fields
-from policyd.conf.schema import SpamTraps, Strikes
 from tests.support.readme import blocks
 
 HOUR = 3_600_000
