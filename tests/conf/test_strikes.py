@@ -4,7 +4,6 @@ from pathlib import Path
 
 from policyd.conf.load import load
 from policyd.conf.penalty import SpamTraps, Strikes
-from policyd.conf.penalty import SpamTraps, Strikes
 from policyd.conf.rendering import fields
 from tests.support.readme import blocks
 
