@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
+from policyd.conf.schema import RateLimit
 from policyd.policy.decide import moment
 from policyd.replay.tally import Counted, Key, Tally
 
@@ -73,10 +74,11 @@ class Changed:
 
 
 def uses(tally: Tally) -> list[LimitUse]:
-    """Return how full each limit was on each plan, in the order in which they were met."""
-    groups: dict[tuple[str, str, int | None], list[tuple[Key, Counted]]] = {}
+    """Return how full each rate limit was on each plan, in the order in which they were met."""
+    groups: dict[tuple[str, str, int], list[tuple[Key, Counted]]] = {}
     for key, counted in tally.counters.items():
-        groups.setdefault((key.limit, counted.plan, counted.limit.max), []).append((key, counted))
+        if isinstance(counted.limit, RateLimit):
+            groups.setdefault((key.limit, counted.plan, counted.charge.max), []).append((key, counted))
     return [_use(members) for members in groups.values()]
 
 
@@ -95,20 +97,20 @@ def compared(old: Tally, new: Tally) -> list[Changed]:
 
 def _use(members: Sequence[tuple[Key, Counted]]) -> LimitUse:
     key, counted = max(members, key=lambda one: one[1].peak.most)
-    limit, peaks = counted.limit, sorted(one.peak.most for _, one in members)
+    charge, peaks = counted.charge, sorted(one.peak.most for _, one in members)
     refused = [one.refused for _, one in members if one.stretches]
     return LimitUse(
-        limit.name, counted.plan, limit.counts.value, limit.max or 0, limit.window, _mode(counted), len(peaks),
+        charge.limit, counted.plan, _counts(counted), charge.max, charge.window, _mode(counted), len(peaks),
         _quantile(peaks, 0.5), _quantile(peaks, 0.9), _quantile(peaks, 0.99), peaks[-1], key.subject,
         len(refused), sum(refused),
     )  # fmt: skip
 
 
 def _refused(key: Key, counted: Counted) -> RefusedSubject:
-    limit, peak = counted.limit, counted.peak
+    charge, peak = counted.charge, counted.peak
     stretches = tuple(RefusedStretch(moment(one.first), moment(one.last), one.count) for one in counted.stretches)
     return RefusedSubject(
-        key.account, counted.plan, key.limit, key.subject, limit.counts.value, limit.max or 0, limit.window,
+        key.account, counted.plan, key.limit, key.subject, _counts(counted), charge.max, charge.window,
         _mode(counted), peak.most, moment(peak.at), counted.refused, stretches,
     )  # fmt: skip
 
@@ -118,11 +120,15 @@ def _changed(key: Key, old: Counted | None, new: Counted | None) -> Changed:
 
 
 def _max(counted: Counted | None) -> int | None:
-    return None if counted is None else counted.limit.max
+    return None if counted is None else counted.charge.max
+
+
+def _counts(counted: Counted) -> str:
+    return counted.limit.counts.value if isinstance(counted.limit, RateLimit) else ""
 
 
 def _mode(counted: Counted) -> str:
-    return "observe" if counted.observed else "enforce"
+    return "observe" if counted.charge.observed else "enforce"
 
 
 def _quantile(ordered: Sequence[int], share: float) -> int:

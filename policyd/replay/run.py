@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from policyd.conf.schema import Config
-from policyd.model import Action, Mode, Outcome, PolicyRequest, TrafficKind
+from policyd.model import Mode, Outcome, PolicyRequest, TrafficKind
 from policyd.policy.decide import decide
 from policyd.policy.plan import ChargePlan, Planner, unpaced
 from policyd.replay.messages import END, Mail, requests
@@ -106,7 +106,7 @@ def _note(tally: Tally, steps: Sequence[_Step], outcomes: Sequence[Outcome]) -> 
     for step, outcome in zip(steps, outcomes, strict=True):
         tally.used(step.plan, step.dated.at, first=step.first)
         verdict = decide(step.plan, outcome)
-        refusing = [verdict.charge] if verdict.action is not Action.ACCEPT else []
+        refusing = [verdict.charge] if verdict.text else []  # only a refusal says why
         over = (index for index, usage in enumerate(outcome.usages) if usage.episode is not None)
         for index in [*refusing, *(index for index in over if step.plan.charges[index].observed)]:
             tally.refused(step.plan, index, outcome, step.recipients)

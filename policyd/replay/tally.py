@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from policyd.conf.schema import RateLimit
-from policyd.model import Outcome, TrafficKind
+from policyd.conf.schema import Limit
+from policyd.model import Charge, CounterType, Outcome, TrafficKind
 from policyd.policy.plan import ChargePlan
 from policyd.replay.peaks import Peak
+
+_RATES = frozenset({CounterType.RING, CounterType.LOG})
 
 
 class Key(NamedTuple):
@@ -29,12 +31,12 @@ class Stretch:
 
 
 class Counted:
-    """What a replay saw of one counter. ``observed``: its limit refuses nothing, and only says what it would."""
+    """What a replay saw of one counter. ``charge`` is the first that it had."""
 
-    __slots__ = ("limit", "observed", "peak", "plan", "stretches")
+    __slots__ = ("charge", "limit", "peak", "plan", "stretches")
 
-    def __init__(self, plan: str, limit: RateLimit, *, observed: bool) -> None:
-        self.plan, self.limit, self.observed = plan, limit, observed
+    def __init__(self, plan: str, limit: Limit, charge: Charge) -> None:
+        self.plan, self.limit, self.charge = plan, limit, charge
         self.peak = Peak()
         self.stretches: list[Stretch] = []
 
@@ -63,8 +65,8 @@ class Tally:
             key = Key(plan.traffic.account, charge.limit, charge.subject)
             counted = self.counters.get(key)
             if counted is None:
-                counted = self.counters[key] = Counted(plan.terms.plan, limit, observed=charge.observed)
-            if charge.cost and (first or not charge.once):
+                counted = self.counters[key] = Counted(plan.terms.plan, limit, charge)
+            if charge.type in _RATES and charge.cost and (first or not charge.once):
                 counted.peak.add(at, charge.cost, charge.window)
 
     def refused(self, plan: ChargePlan, index: int, outcome: Outcome, recipients: int) -> None:
