@@ -7,6 +7,7 @@ from time import perf_counter
 
 from policyd.logins import LoginDecision
 from policyd.model import Action, Outcome, Usage, Verdict
+from policyd.policy.wording import login_rule
 from policyd.verdicts import Fields, Kept, VerdictRecorder, resumes
 
 _HOUR = 3_600_000
@@ -96,4 +97,5 @@ class LoginRecorder(VerdictRecorder[LoginDecision]):
         self._lines.write(fields)
 
     def _asked(self, decision: LoginDecision) -> dict[str, str]:
-        return {"client": decision.request.remote, "protocol": decision.request.protocol}
+        request, traffic = decision.request, decision.plan.traffic
+        return {"client": request.remote, "protocol": request.protocol, "rule": login_rule(traffic)}

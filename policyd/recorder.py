@@ -6,6 +6,7 @@ from time import perf_counter
 
 from policyd.address import normal_form
 from policyd.model import Action, Outcome, Usage, Verdict
+from policyd.policy.wording import rule
 from policyd.service import RCPT, Decision
 from policyd.settlement import Kind, OpenMessage
 from policyd.verdicts import Fields, Kept, VerdictRecorder, fullest, resumes
@@ -90,4 +91,8 @@ class DecisionRecorder(VerdictRecorder[Decision]):
         self._lines.write(fields)
 
     def _asked(self, decision: Decision) -> dict[str, str]:
-        return {"client": decision.request.client_address, "queue_id": decision.request.queue_id}
+        request = decision.request
+        return {
+            "client": request.client_address, "queue_id": request.queue_id, "sender": request.sender,
+            "recipient": request.recipient, "rule": rule(decision.config, decision.plan.traffic, request),
+        }  # fmt: skip

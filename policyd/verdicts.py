@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Generic, Protocol, TypeVar
 
-from policyd.conf.schema import Config
+from policyd.conf.schema import Config, RateLimit
 from policyd.errors import StoreError
 from policyd.event import Event, EventKind, refusal_reason
 from policyd.log import DecisionLog
@@ -171,9 +171,12 @@ class VerdictRecorder(ABC, Generic[D]):
         if usage.episode is None or not usage.episode.started:
             return
         traffic, entry, asked = decision.plan.traffic, _entry(decision, index), self._asked(decision)
+        limit, charge = decision.plan.limits[index], decision.plan.charges[index]
         story: Fields = {
-            "ref": usage.episode.ref, "action": action, "account": entry.account, "limit": entry.limit,
-            "subject": entry.subject, "used": usage.used, "max": usage.max, "resumes": resumes(usage),
+            "ref": usage.episode.ref, "at": moment(outcome.now), "action": action, "account": entry.account,
+            "limit": entry.limit, "subject": entry.subject, "used": usage.used, "max": usage.max, "cost": charge.cost,
+            "counts": limit.counts if isinstance(limit, RateLimit) else "", "window": charge.window,
+            "resumes": resumes(usage), "observed": charge.observed, "origin": limit.origins.get("max", ""),
             "plan": decision.plan.terms.plan, "traffic": traffic.kind, "sure": traffic.sure, "user": traffic.user,
             **asked,
         }  # fmt: skip

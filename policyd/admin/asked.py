@@ -12,6 +12,7 @@ from policyd.raises import Raises
 from policyd.reload import ConfigInForce
 from policyd.server.admin import AdminRequest
 from policyd.status import Status
+from policyd.store.index import Index
 from policyd.store.last import LastLogins
 from policyd.store.redis import RedisStore
 from policyd.store.trail import Trail
@@ -37,6 +38,7 @@ class Parts(NamedTuple):
     store: RedisStore
     status: Status
     trail: Trail
+    references: Index
     last_logins: LastLogins
     suspensions: Suspensions
     raises: Raises

@@ -3,6 +3,7 @@
 from policyd.admin.asked import Parts
 from policyd.admin.daemon import DaemonRoutes
 from policyd.admin.events import EventRoutes
+from policyd.admin.explain import ExplainRoutes
 from policyd.admin.logins import LoginRoutes
 from policyd.admin.mailboxes import MailboxRoutes
 from policyd.admin.raises import RaiseRoutes
@@ -10,10 +11,17 @@ from policyd.admin.suspend import SuspendRoutes
 from policyd.server.admin import Route
 
 
+_HANDLERS = (
+    DaemonRoutes,
+    EventRoutes,
+    ExplainRoutes,
+    LoginRoutes,
+    MailboxRoutes,
+    RaiseRoutes,
+    SuspendRoutes,
+)
+
+
 def routes(parts: Parts) -> list[Route]:
     """Return all routes."""
-    handlers = (
-        DaemonRoutes(parts), EventRoutes(parts), LoginRoutes(parts), MailboxRoutes(parts), RaiseRoutes(parts),
-        SuspendRoutes(parts),
-    )  # fmt: skip
-    return [route for handler in handlers for route in handler.routes()]
+    return [route for handlers in _HANDLERS for route in handlers(parts).routes()]

@@ -79,7 +79,13 @@ def _request(attributes: list[str]) -> dict[str, str]:
     }
     if not attributes:
         usage("nothing is asked", "write attributes, as sasl_username=alice@example.org recipient=bob@example.net")
-    for attribute in attributes:
+    return request | attributes_of(attributes)
+
+
+def attributes_of(written: list[str]) -> dict[str, str]:
+    """Return attributes of a request that were written as NAME=VALUE."""
+    request: dict[str, str] = {}
+    for attribute in written:
         name, equals, value = attribute.partition("=")
         if not equals or not name or "\n" in attribute:
             usage(f"{attribute!r} is no attribute", "write name=value, as recipient=bob@example.net")

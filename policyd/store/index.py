@@ -90,6 +90,11 @@ class Index:
         except StoreError:
             return
 
+    async def story(self, ref: str) -> dict[str, Any] | None:
+        """Return what a reference stands for, None when it is unknown or older than 30 days. Raises StoreError."""
+        raw = await self._store.command("GET", _REF + ref.encode("ascii"))
+        return json.loads(raw) if raw else None
+
     async def fullest(self, count: int = KEPT) -> list[Entry]:
         """Return the counters that were fullest when last seen, fullest first. Raises StoreError."""
         members = await self._store.command("ZREVRANGE", _FULLEST, 0, count - 1)

@@ -1,0 +1,110 @@
+"""What a mail that is not sent yet would hear: the reasoning of a real request, which charges nothing."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from policyd.address import normalise
+from policyd.conf.schema import Config, Limit, RateLimit
+from policyd.model import Action, Charge, Outcome, PolicyRequest, Usage, Verdict
+from policyd.policy.decide import ACCEPT, action_over, decide, moment
+from policyd.policy.plan import ChargePlan, Planner
+from policyd.policy.traffic import Attribution
+from policyd.policy.wording import rule, unconcerned
+from policyd.store.base import Call, Op
+from policyd.store.redis import RedisStore
+from policyd.verdicts import resumes
+
+
+@dataclass(frozen=True, slots=True)
+class LimitOutlook:
+    """One limit that is in force for the account. ``unconcerned`` says why it does not look at the mail, if so.
+
+    ``action`` is what it would do by itself; ``observed``: it only says so.
+    """
+
+    limit: str
+    subject: str
+    counts: str
+    used: int
+    max: int
+    window: int
+    action: str
+    observed: bool
+    resumes: str
+    origin: str
+    unconcerned: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """The verdict on a mail, and how it comes about. ``answer`` is the text that the sender would hear."""
+
+    sender: str
+    recipient: str
+    recipients: int
+    account: str
+    plan: str
+    traffic: str
+    sure: str
+    rule: str
+    action: str
+    answer: str
+    ref: str
+    suspended_until: str
+    spared: bool
+    limits: tuple[LimitOutlook, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as json.dumps takes it."""
+        return asdict(self)
+
+
+async def outlook(config: Config, store: RedisStore, request: PolicyRequest, user: str, now: int) -> Outlook:
+    """Return what a mail would hear at ``now`` that the Unix user ``user`` sends, "" where he is unknown.
+
+    A request with a recipient_count is asked about as a whole. Raises StoreError.
+    """
+    planner = Planner(config)
+    plan_of = planner.plan_message if request.recipient_count > 1 else planner.plan
+    plan = plan_of(request, now, lambda _: user)
+    outcome = await _peeked(store, plan)
+    verdict = ACCEPT if outcome is None else decide(plan, outcome)
+    usages = outcome.usages if outcome is not None else ()
+    charged = list(zip(plan.limits, plan.charges, usages, strict=False))
+    looking = {limit.name for limit, charge, _ in charged if not charge.skipped}
+    shown = [_looking(plan, *one) for one in charged if one[0].name in looking]
+    others = [limit for limit in plan.terms.limits if limit.name not in looking]
+    here = bool(Attribution(config).hosted(normalise(request.recipient, config.accounts.delimiter).domain))
+    shown += [_unconcerned(limit, unconcerned(config, limit, plan.traffic.kind, now, here=here)) for limit in others]
+    return _outlook(config, request, plan, verdict, tuple(shown))
+
+
+async def _peeked(store: RedisStore, plan: ChargePlan) -> Outcome | None:
+    if not plan.charges and not plan.suspendable:
+        return None
+    return await store.ask(Call(Op.PEEK, plan.traffic.account, None, plan.charges, plan.suspendable))
+
+
+def _outlook(
+    config: Config, request: PolicyRequest, plan: ChargePlan, verdict: Verdict, limits: tuple[LimitOutlook, ...]
+) -> Outlook:
+    traffic, found = plan.traffic, verdict.suspended
+    text, _, ref = verdict.text.rpartition("; ref ")
+    return Outlook(
+        request.sender, request.recipient, max(1, request.recipient_count), traffic.account, plan.terms.plan,
+        traffic.kind.value, traffic.sure.value, rule(config, traffic, request), verdict.action.value, text, ref,
+        moment(found.until) if found and found.until else "", plan.spared, limits,
+    )  # fmt: skip
+
+
+def _looking(plan: ChargePlan, limit: RateLimit, charge: Charge, usage: Usage) -> LimitOutlook:
+    action = action_over(limit, plan.traffic.kind, usage) if usage.episode is not None else Action.ACCEPT
+    return LimitOutlook(
+        limit.name, charge.subject, limit.counts.value, usage.used, usage.max, charge.window, action.value,
+        charge.observed, resumes(usage), limit.origins.get("max", ""), "",
+    )  # fmt: skip
+
+
+def _unconcerned(limit: Limit, why: str) -> LimitOutlook:
+    origin = limit.origins.get("max", "")
+    return LimitOutlook(limit.name, "", "", 0, 0, 0, "", observed=False, resumes="", origin=origin, unconcerned=why)

@@ -1,0 +1,58 @@
+"""The rules by which somebody is charged, in plain words."""
+
+import pytest
+
+from policyd.conf.schema import Lists
+from policyd.model import PolicyRequest, Sure, Traffic, TrafficKind
+from policyd.policy.traffic import Attribution
+from policyd.policy.wording import login_rule, rule
+from tests.support.config import asked, by_login, config, locally
+
+CONFIG = config(
+    lists=Lists(contexts=frozenset({"mailman"}), users=frozenset({"list"})),
+    accounts={"local_users": {"carol": "example.org"}, "verified_contexts": frozenset({"pickup"})},
+)
+
+HERE = "a client on this host, without a login, whose envelope sender "
+
+
+@pytest.mark.parametrize(
+    ("request_", "user", "words"),
+    [
+        (by_login(), "", "the login alice@example.org"),
+        (
+            by_login(sender="news-bounces@example.org"),
+            "",
+            "the login alice@example.org, which sends for a list of its own domain",
+        ),
+        (locally(), "carol", "the Unix user carol, who holds the connection"),
+        (
+            locally("news-bounces@example.org", policy_context="mailman"),
+            "",
+            "the list software's own entry or Unix user",
+        ),
+        (locally("news-bounces@example.org"), "", HERE + "is that of the list"),
+        (locally(), "", HERE + "is hosted here"),
+        (
+            locally(policy_context="pickup"),
+            "",
+            "the envelope sender, which Postfix has verified (policy_context pickup)",
+        ),
+        (locally("x@elsewhere.test"), "", HERE + "is not hosted here"),
+        (locally(""), "", "nobody: a bounce of this host"),
+        (asked(), "", "nobody: from outside"),
+    ],
+)
+def test_rules(request_: PolicyRequest, user: str, words: str) -> None:
+    """Each way to be charged has words of its own."""
+    traffic = Attribution(CONFIG).traffic(request_, user)
+
+    assert rule(CONFIG, traffic, request_) == words
+
+
+def test_logins() -> None:
+    """A login is charged to its mailbox, a failed one to its client."""
+    login = Traffic(TrafficKind.LOGIN, "example.org", Sure.VERIFIED, "bob@example.org", "")
+
+    assert login_rule(login) == "the mailbox bob@example.org, which was logged in to"
+    assert login_rule(login._replace(account="client:192.0.2.7")) == "the client's address, from which logins failed"
