@@ -5,7 +5,7 @@ from typing import Any
 
 from policyd.address import normalise
 from policyd.conf.schema import Config, Limit, RateLimit
-from policyd.model import Action, Charge, Outcome, PolicyRequest, Usage, Verdict
+from policyd.model import Action, Charge, CounterType, Outcome, PolicyRequest, Usage, Verdict
 from policyd.policy.decide import ACCEPT, action_over, decide, moment
 from policyd.policy.plan import ChargePlan, Planner
 from policyd.policy.traffic import Attribution
@@ -19,7 +19,8 @@ from policyd.verdicts import resumes
 class LimitOutlook:
     """One limit that is in force for the account. ``unconcerned`` says why it does not look at the mail, if so.
 
-    ``action`` is what it would do by itself; ``observed``: it only says so.
+    ``action`` is what it would do by itself; ``observed``: it only says so. Of a pace ``counts`` is
+    empty, ``used`` is how long its next slot is away, ``max`` how long that may be, ``window`` its stretch, in ms.
     """
 
     limit: str
@@ -82,7 +83,16 @@ async def outlook(config: Config, store: RedisStore, request: PolicyRequest, use
 async def _peeked(store: RedisStore, plan: ChargePlan) -> Outcome | None:
     if not plan.charges and not plan.suspendable:
         return None
-    return await store.ask(Call(Op.PEEK, plan.traffic.account, None, plan.charges, plan.suspendable))
+    outcome = await store.ask(Call(Op.PEEK, plan.traffic.account, None, plan.charges, plan.suspendable))
+    both = zip(plan.charges, outcome.usages, strict=False)
+    return outcome._replace(usages=tuple(_with_slot(charge, usage, outcome.now) for charge, usage in both))
+
+
+def _with_slot(charge: Charge, usage: Usage, now: int) -> Usage:
+    """Return a usage with the slot that a pace would reserve; a look reserves none."""
+    if charge.type is not CounterType.PACE or usage.episode is not None or not usage.used:
+        return usage
+    return usage._replace(fits_at=now + usage.used)
 
 
 def _outlook(
@@ -97,10 +107,12 @@ def _outlook(
     )  # fmt: skip
 
 
-def _looking(plan: ChargePlan, limit: RateLimit, charge: Charge, usage: Usage) -> LimitOutlook:
-    action = action_over(limit, plan.traffic.kind, usage) if usage.episode is not None else Action.ACCEPT
+def _looking(plan: ChargePlan, limit: Limit, charge: Charge, usage: Usage) -> LimitOutlook:
+    action = Action.DELAY if usage.fits_at else Action.ACCEPT
+    if usage.episode is not None:
+        action = action_over(limit, plan.traffic.kind, usage)
     return LimitOutlook(
-        limit.name, charge.subject, limit.counts.value, usage.used, usage.max, charge.window, action.value,
+        limit.name, charge.subject, _counts(limit), usage.used, usage.max, charge.window, action.value,
         charge.observed, resumes(usage), limit.origins.get("max", ""), "",
     )  # fmt: skip
 
@@ -108,3 +120,7 @@ def _looking(plan: ChargePlan, limit: RateLimit, charge: Charge, usage: Usage) -
 def _unconcerned(limit: Limit, why: str) -> LimitOutlook:
     origin = limit.origins.get("max", "")
     return LimitOutlook(limit.name, "", "", 0, 0, 0, "", observed=False, resumes="", origin=origin, unconcerned=why)
+
+
+def _counts(limit: Limit) -> str:
+    return limit.counts.value if isinstance(limit, RateLimit) else ""

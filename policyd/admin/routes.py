@@ -10,7 +10,6 @@ from policyd.admin.raises import RaiseRoutes
 from policyd.admin.suspend import SuspendRoutes
 from policyd.server.admin import Route
 
-
 _HANDLERS = (
     DaemonRoutes,
     EventRoutes,

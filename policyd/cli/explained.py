@@ -66,8 +66,11 @@ def _verdict(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _said(found: dict[str, Any]) -> str:
-    refused = {"defer": "would be deferred (450)", "reject": "would be rejected (550)", "quarantine": "would be held"}
-    return f"{refused.get(found['action'], 'would be accepted')} now; nothing was charged."
+    words = {
+        "accept": "would be accepted", "delay": "would be accepted after a delay", "quarantine": "would be held",
+        "defer": "would be deferred (450)", "reject": "would be rejected (550)",
+    }  # fmt: skip
+    return f"{words[found['action']]} now; nothing was charged."
 
 
 def _charged(found: dict[str, Any]) -> Iterator[str]:
@@ -91,6 +94,9 @@ def _looked(one: dict[str, Any]) -> str:
     only = ", only observed" if one["observed"] and one["action"] != "accept" else ""
     resumes = f" until {_moment(one['resumes'])}" if one["resumes"] not in {"", "never"} else ""
     never = ": can never fit" if one["resumes"] == "never" else ""
+    if not one["counts"]:
+        away = f"the next slot is {one['used'] / 1000:g} s away" if one["used"] else "a slot is free"
+        return f"one in {duration(one['window'])} for {one['subject']}, {away}: {verb}{resumes}{only}"
     return f"{_used(one)} used by {one['subject']}: {verb}{resumes}{never}{only}"
 
 

@@ -3,7 +3,7 @@
 The rules are those of traffic.py, in its order.
 """
 
-from policyd.conf.schema import Config, Limit, RateLimit
+from policyd.conf.schema import Config, Limit, PaceLimit, RateLimit
 from policyd.model import LOGIN_COUNTS, PolicyRequest, Recipients, Sure, Traffic, TrafficKind
 from policyd.policy.limits import is_lifted
 from policyd.policy.logins import is_client_account
@@ -46,8 +46,9 @@ def unconcerned(config: Config, limit: Limit, kind: TrafficKind, now: int, *, he
         return f"looks at {' and '.join(sorted(limit.traffic))} traffic only"
     if is_lifted(config, limit, now):
         return f"lifted while {limit.lifted_by} is open"
+    if isinstance(limit, PaceLimit) and limit.transport is not None:
+        return f"kept by the transport {limit.transport.name} of Postfix"
     if isinstance(limit, RateLimit) and limit.max is None:
         return "unlimited"
-    if here and getattr(limit, "recipients", Recipients.ALL) is Recipients.REMOTE:
-        return "looks at recipients elsewhere only"
-    return "spared by exempt"
+    elsewhere = here and getattr(limit, "recipients", Recipients.ALL) is Recipients.REMOTE
+    return "looks at recipients elsewhere only" if elsewhere else "spared by exempt"

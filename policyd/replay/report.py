@@ -74,11 +74,10 @@ class Changed:
 
 
 def uses(tally: Tally) -> list[LimitUse]:
-    """Return how full each rate limit was on each plan, in the order in which they were met."""
+    """Return how full each limit was on each plan, in the order in which they were met."""
     groups: dict[tuple[str, str, int], list[tuple[Key, Counted]]] = {}
     for key, counted in tally.counters.items():
-        if isinstance(counted.limit, RateLimit):
-            groups.setdefault((key.limit, counted.plan, counted.charge.max), []).append((key, counted))
+        groups.setdefault((key.limit, counted.plan, counted.charge.max), []).append((key, counted))
     return [_use(members) for members in groups.values()]
 
 

@@ -1,7 +1,8 @@
 """Replays mail under a Config: the same plan, the same script, the same verdict, at the log's own time.
 
 Where the configuration observes, the replay enforces: who would be refused is what is asked. A limit
-that observes by itself still refuses nothing, and says what it would have done.
+that observes by itself still refuses nothing, and says what it would have done. Only rates are
+replayed: a pace moves mail in time, and how it would have come then no log says.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from policyd.conf.schema import Config
+from policyd.conf.schema import Config, RateLimit
 from policyd.model import Mode, Outcome, PolicyRequest, TrafficKind
 from policyd.policy.decide import decide
 from policyd.policy.plan import ChargePlan, Planner, unpaced
@@ -76,7 +77,7 @@ def _steps(planner: Planner, mails: Sequence[Mail], tally: Tally, progress: Prog
     at_end = planner.config.accounts.charge_at_end
     for number, mail in enumerate(mails):
         for index, request in enumerate(requests(mail, number, at_end=at_end)):
-            plan = _plan(planner, mail, request)
+            plan = _rates(_plan(planner, mail, request))
             tally.asked(plan.traffic.kind, max(1, request.recipient_count))
             if plan.charges:
                 call = Call(Op.CHARGE, plan.traffic.account, _record(plan, request, index), plan.charges)
@@ -93,6 +94,15 @@ def _plan(planner: Planner, mail: Mail, request: PolicyRequest) -> ChargePlan:
     if mail.refused and plan.traffic.kind is TrafficKind.INBOUND:
         plan = plan_of(request._replace(sasl_username=mail.sender), mail.at)
     return unpaced(plan)
+
+
+def _rates(plan: ChargePlan) -> ChargePlan:
+    """Return a plan with its limits of kind rate only."""
+    kept = [
+        (limit, charge) for limit, charge in zip(plan.limits, plan.charges, strict=True) if isinstance(limit, RateLimit)
+    ]
+    limits, charges = tuple(limit for limit, _ in kept), tuple(charge for _, charge in kept)
+    return plan._replace(limits=limits, charges=charges, paced=False)
 
 
 def _record(plan: ChargePlan, request: PolicyRequest, index: int) -> Record | None:

@@ -5,11 +5,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from policyd.conf.schema import Limit
-from policyd.model import Charge, CounterType, Outcome, TrafficKind
+from policyd.model import Charge, Outcome, TrafficKind
 from policyd.policy.plan import ChargePlan
 from policyd.replay.peaks import Peak
-
-_RATES = frozenset({CounterType.RING, CounterType.LOG})
 
 
 class Key(NamedTuple):
@@ -60,13 +58,11 @@ class Tally:
     def used(self, plan: ChargePlan, at: int, *, first: bool) -> None:
         """Note what a request asks of its counters. ``first``: it is its message's first."""
         for limit, charge in zip(plan.limits, plan.charges, strict=True):
-            if not isinstance(limit, RateLimit):
-                continue
             key = Key(plan.traffic.account, charge.limit, charge.subject)
             counted = self.counters.get(key)
             if counted is None:
                 counted = self.counters[key] = Counted(plan.terms.plan, limit, charge)
-            if charge.type in _RATES and charge.cost and (first or not charge.once):
+            if charge.cost and (first or not charge.once):
                 counted.peak.add(at, charge.cost, charge.window)
 
     def refused(self, plan: ChargePlan, index: int, outcome: Outcome, recipients: int) -> None:

@@ -230,3 +230,17 @@ def test_usage(site: Site, arguments: tuple[str, ...], code: int, said: str) -> 
 
     assert (done[0], done[1]) == (code, "")
     assert said in done[2]
+
+
+def test_a_pace(serve: Serve) -> None:
+    """A pace says how far its next slot is, and that the answer would wait for it."""
+    pace = {"kind": "pace", "per": "list", "every": "6s", "by": "answer", "delay_up_to": "20s"}
+    site = serve(limits={"list-pace": pace})
+    mail = {"sender": "news-bounces@example.org", "client_address": "127.0.0.1"}
+    asked = [f"{name}={value}" for name, value in mail.items()]
+    before, _ = site.run("explain", *asked)[1], site.send("", 1, **mail)
+    after = site.run("explain", *asked, TZ="UTC")[1]
+
+    assert before.endswith("  list-pace  one in 6s for news@example.org, a slot is free: fits\n")
+    assert after.splitlines()[0].endswith("would be accepted after a delay now; nothing was charged.")
+    assert after.endswith("the next slot is 6 s away: delays until 2026-05-28 20:26:46+00:00\n")
