@@ -49,12 +49,14 @@ def decode(raw: bytes, account: str) -> Event:
     return event._replace(account=event.account or account, why=event.why or _numbers(kept))
 
 
-def refusal_reason(used: int, most: int, *, observed: bool) -> str:
-    """Return why a limit refused, or would have."""
-    return f"{used} of {most} used{', observed only' if observed else ''}"
+def refusal_reason(used: int, most: int, *, observed: bool, paced: bool = False) -> str:
+    """Return why a limit refused, or would have. Of a pace ``used`` and ``most`` are ms to the next slot."""
+    why = f"{used / 1000:g} s to the next slot, {most / 1000:g} at most" if paced else f"{used} of {most} used"
+    return f"{why}{', observed only' if observed else ''}"
 
 
 def _numbers(kept: dict[str, Any]) -> str:
     if "max" not in kept:
         return ""
-    return refusal_reason(int(kept["used"]), int(kept["max"]), observed=bool(kept.get("observed")))
+    observed, paced = bool(kept.get("observed")), bool(kept.get("paced"))
+    return refusal_reason(int(kept["used"]), int(kept["max"]), observed=observed, paced=paced)

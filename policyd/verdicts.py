@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Generic, Protocol, TypeVar
 
-from policyd.conf.schema import Config, RateLimit
+from policyd.conf.schema import Config, Limit, PaceLimit, RateLimit
 from policyd.errors import StoreError
 from policyd.event import Event, EventKind, refusal_reason
 from policyd.log import DecisionLog
 from policyd.metrics import Metrics
-from policyd.model import NEVER_FITS, Action, Charge, CounterType, Outcome, Suspension, Usage, Verdict
+from policyd.model import NEVER_FITS, Action, Charge, CounterType, Outcome, Suspension, TrafficKind, Usage, Verdict
 from policyd.policy.decide import action_over, moment
 from policyd.policy.plan import ChargePlan
 from policyd.store.index import Entry, Index
@@ -139,8 +139,9 @@ class VerdictRecorder(ABC, Generic[D]):
         self._metrics.refused(limit.name, plan.terms.plan, plan.traffic.kind)
         self._tell(decision, verdict.charge, outcome, verdict.action)
         self._write(decision, verdict.action, seconds, limit.name, usage)
-        if limit.strikes is not None and usage.episode is not None and usage.episode.started:
-            self._striker.struck(plan.traffic, limit.name, limit.strikes, usage.episode.ref, outcome.now)
+        begun = usage.episode if usage.episode is not None and usage.episode.started else None
+        if limit.strikes is not None and begun is not None and not _had_no_place(limit, plan.traffic.kind, usage):
+            self._striker.struck(plan.traffic, limit.name, limit.strikes, begun.ref, outcome.now)
 
     def _suspended(
         self, decision: D, action: Action, found: Suspension, seconds: float, extra: Fields | None = None
@@ -182,7 +183,9 @@ class VerdictRecorder(ABC, Generic[D]):
         }  # fmt: skip
         self._index.episode(usage.episode.ref, story)
         who = traffic.user or asked["client"]
-        why = refusal_reason(usage.used, usage.max, observed=decision.plan.charges[index].observed)
+        charge = decision.plan.charges[index]
+        paced = charge.type is CounterType.PACE
+        why = refusal_reason(usage.used, usage.max, observed=charge.observed, paced=paced)
         refusal = Event(outcome.now, EventKind.REFUSAL, entry.account, entry.subject, who, why)
         self._trail.note(refusal._replace(limit=entry.limit, ref=usage.episode.ref))
 
@@ -196,6 +199,11 @@ class VerdictRecorder(ABC, Generic[D]):
     @abstractmethod
     def _asked(self, decision: D) -> dict[str, str]:
         """Return what the story of a reference says of the request; ``client`` is its address."""
+
+
+def _had_no_place(limit: Limit, kind: TrafficKind, usage: Usage) -> bool:
+    """Return whether an answer was refused only since too many wait already, which may be others' doing."""
+    return isinstance(limit, PaceLimit) and limit.over[kind] is Action.DELAY and usage.max == 0
 
 
 def _entry(decision: Decided, index: int) -> Entry:

@@ -31,6 +31,7 @@ from policyd.conf.jsonschema import json_schema
 from policyd.conf.load import load
 from policyd.conf.schema import Config
 from policyd.errors import ConfigError, DaemonError
+from policyd.policy.sums import sums
 from policyd.show import ShownDomain, domain_lines, overview_lines, show, with_standing
 
 app = typer.Typer(help="Check, show and compare configurations; no daemon is needed.", no_args_is_help=True)
@@ -52,7 +53,7 @@ def check(  # noqa: PLR0917  # the options of a command
     """Check the configuration, and whether Postfix (--postfix) and Dovecot (--dovecot) ask as they should.
 
     Every mistake is shown at once, with its place and what to write instead. The exit code is 1
-    when there is one.
+    when there is one. What paces and maxima come to together is noted.
 
     For example:
 
@@ -68,7 +69,7 @@ def check(  # noqa: PLR0917  # the options of a command
         loaded = load(config)
     except ConfigError as error:
         if json:
-            print_json({"issues": [str(issue) for issue in error.issues], "findings": []})
+            print_json({"issues": [str(issue) for issue in error.issues], "findings": [], "notes": []})
             raise typer.Exit(PROBLEM) from error
         with reported():
             raise
@@ -80,7 +81,8 @@ def check(  # noqa: PLR0917  # the options of a command
             findings += audit_dovecot(read_served(loaded), read_dovecot(dovecot_file))
     issues = [str(issue) for issue in loaded.stale_issues]
     if json:
-        print_json({"issues": issues, "findings": [asdict(finding) for finding in findings]})
+        notes = sums(loaded)
+        print_json({"issues": issues, "findings": [asdict(finding) for finding in findings], "notes": notes})
     else:
         _print_check(config, loaded, issues, findings)
     if issues or any(finding.severity is not Severity.NOTE for finding in findings):
@@ -93,6 +95,8 @@ def _print_check(path: str, config: Config, issues: list[str], findings: list[Fi
     if not issues:
         limits = f"{len(config.limits)} limits in {len(config.plans)} plans for {len(config.accounts.plans)} domains"
         print(f"{path}: no mistakes; {limits}, mode {config.mode}")
+    for note in sums(config):
+        print(f"note: {note}")
     if not config.accounts.plans:
         print("note: no domain is hosted: name customers in accounts.domains or accounts.hosted")
 

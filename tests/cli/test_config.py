@@ -72,7 +72,7 @@ def test_check_json(good: Path, bad: Path) -> None:
     assert (code, errors) == (1, "")
     assert [issue.startswith(str(bad)) for issue in json.loads(output)["issues"]] == [True, True]
     code, output, _ = run("check", "--config", good, "--json")
-    assert (code, json.loads(output)) == (0, {"issues": [], "findings": []})
+    assert (code, json.loads(output)) == (0, {"issues": [], "findings": [], "notes": []})
 
 
 def test_check_missing(tmp_path: Path) -> None:

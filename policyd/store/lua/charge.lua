@@ -72,7 +72,7 @@ if unfit[1] then
     local limit, subject = string.match(charge.name, '^([^:]*):(.*)$')
     local event = cjson.encode({at = now, event = 'refusal', ref = ref, limit = limit, subject = subject,
                                 used = charge.used, max = charge.max, fits_at = fits_at,
-                                observed = has(charge.flags, OBSERVED)})
+                                observed = has(charge.flags, OBSERVED), paced = charge.type == PACE or nil})
     redis.call('LPUSH', start .. 'events', event)
     redis.call('LTRIM', start .. 'events', 0, 199)
     redis.call('PEXPIRE', start .. 'events', 30 * 86400000)
