@@ -4,13 +4,15 @@
 #   make test            all tests; as root, with the Debian packages that they need
 #   make check           linters, types and the tests without other programs
 #   make bench           how fast it is
+#   make man             the manual pages, into build/man
+#   make deb             a Debian package, into build/ (on Debian, with its own python3)
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q $(ARGS)
 
-.PHONY: run test check bench lint cover packages
+.PHONY: run test check bench lint cover packages man deb
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run
@@ -34,6 +36,13 @@ bench: $(VENV)/.test packages
 	@$(BIN)/python -m bench.run
 	@$(BIN)/python -m bench.domains
 	@$(BIN)/python -m bench.logins
+
+man: $(VENV)/.run
+	@mkdir -p build/man
+	$(BIN)/python -m policyd.cli.man build/man
+
+deb: $(VENV)/.run
+	@config/debian/build $(BIN)/python build
 
 packages:
 	@tests/install-packages

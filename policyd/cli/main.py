@@ -19,6 +19,7 @@ from policyd.cli import (
     reset,
     status,
     suspend,
+    version,
 )
 
 app = typer.Typer(
@@ -41,6 +42,7 @@ app.command("raise")(raises.raise_)
 app.command()(suspend.suspend)
 app.command()(suspend.resume)
 app.command("replay")(replay.replay_)
+app.command()(version.version)
 app.add_typer(config.app, name="config")
 app.add_typer(dns.app, name="dns")
 
