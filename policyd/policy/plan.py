@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from policyd.address import normal_form, normalise
 from policyd.conf.schema import Config, Limit, PaceLimit, RateLimit, Terms
-from policyd.model import Charge, CounterType, Counts, Per, PolicyRequest, Recipients, Sure, Traffic
+from policyd.model import Charge, Counts, Per, PolicyRequest, Recipients, Sure, Traffic
 from policyd.policy.limits import counter_type, in_force, is_observed, subject, terms_of
 from policyd.policy.pace import destination, longest_wait, pace_charge
 from policyd.policy.suspendable import suspendable
@@ -212,14 +212,6 @@ class Planner:
             return False
         domain = normalise(recipient, self._delimiter).domain
         return domain in self.config.accounts.local_names or self._is_hosted(recipient)
-
-
-def unpaced(plan: ChargePlan) -> ChargePlan:
-    """Return a plan without its paces, which would only move mail to other times."""
-    kept = [pair for pair in zip(plan.limits, plan.charges, strict=True) if pair[1].type is not CounterType.PACE]
-    return plan._replace(
-        limits=tuple(limit for limit, _ in kept), charges=tuple(charge for _, charge in kept), paced=False
-    )
 
 
 def _varies(limit: Limit) -> bool:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from policyd.conf.schema import Config, RateLimit
 from policyd.model import Mode, Outcome, PolicyRequest, TrafficKind
 from policyd.policy.decide import decide
-from policyd.policy.plan import ChargePlan, Planner, unpaced
+from policyd.policy.plan import ChargePlan, Planner
 from policyd.replay.messages import END, Mail, requests
 from policyd.replay.tally import Tally
 from policyd.store.base import Call, Op, Record
@@ -92,8 +92,8 @@ def _plan(planner: Planner, mail: Mail, request: PolicyRequest) -> ChargePlan:
     plan_of = planner.plan_message if request.protocol_state == END else planner.plan
     plan = plan_of(request, mail.at)
     if mail.refused and plan.traffic.kind is TrafficKind.INBOUND:
-        plan = plan_of(request._replace(sasl_username=mail.sender), mail.at)
-    return unpaced(plan)
+        return plan_of(request._replace(sasl_username=mail.sender), mail.at)
+    return plan
 
 
 def _rates(plan: ChargePlan) -> ChargePlan:

@@ -21,7 +21,7 @@ from policyd.model import (
 )
 from policyd.policy.decide import accepted, decide
 from policyd.policy.pace import destination, longest_wait, without_wait
-from policyd.policy.plan import ChargePlan, Planner, unpaced
+from policyd.policy.plan import ChargePlan, Planner
 from policyd.wire.postfix import action_for, reply_to
 from tests.support.clock import START
 from tests.support.config import by_login, config, locally, pace, rate
@@ -90,12 +90,6 @@ def test_recipients_that_are_not_looked_at_are_not_paced() -> None:
     by_transport = pace(recipients=Recipients.REMOTE, transport=SLOW)
     assert planned(by_transport, request=near).transport == ""
     assert planned(by_transport).transport.startswith("slow:[127.0.2.")
-
-
-def test_a_replay_leaves_paces_out() -> None:
-    """What has happened cannot be moved to other times."""
-    plan = unpaced(planned(rate(), pace()))
-    assert (len(plan.limits), [one.limit for one in plan.charges], plan.paced) == (1, ["domain-hourly"], False)
 
 
 # kept by a transport of Postfix

@@ -93,6 +93,8 @@ def test_every_key_expires(alone: Scripted) -> None:
         Customer(alone),
         [charge(3, limit="exact"), charge(limit="wide", max_=400), charge(0, limit="none")],
     )
+    customer.charge(charge(30_000, type=CounterType.PACE, window=6000, limit="pace"), of=record("m5"))
+    customer.give_back(record("m5"))
     for limit in limits:
         customer.charge(limit, of=record("m1", limit.limit))
     customer.charge(limits[0]._replace(cost=9, observed=True), of=record("m2"))
@@ -105,7 +107,7 @@ def test_every_key_expires(alone: Scripted) -> None:
     customer.peek(*limits)
     ttl = {key: alone.client.pttl(key) for key in alone.client.scan_iter(count=1000)}
     kinds = {key.decode().split("}:")[1].split(":")[0] for key in ttl}
-    assert kinds == {"ring", "log", "message", "episode", "events"}
+    assert kinds == {"ring", "log", "pace", "message", "episode", "events"}
     assert min(ttl.values()) > 0
 
 
