@@ -206,7 +206,8 @@ class App:
         for listener in listeners:
             await self.postfix.serve(listener.sockets)
         self.metrics.count_connections("postfix", lambda: self.postfix.connections)
-        self.metrics.count_delayed(lambda: len(self.service.delays))
+        delays = self.service.delays
+        self.metrics.count_delayed(lambda: len(delays), lambda: delays.bounds.max)
 
     def _reloaded(self, who: str, done: Reloaded) -> None:
         self.trail.note(Event(self._clock.now(), EventKind.RELOAD, "", "", who, done.summary()))

@@ -10,7 +10,6 @@ import time
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from heapq import nlargest
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import (
@@ -21,6 +20,7 @@ from prometheus_client.metrics_core import (
     Metric,
 )
 
+from policyd.fullest import Fullest
 from policyd.model import Action
 from policyd.store.base import Op
 
@@ -29,9 +29,6 @@ BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 
 SHOWN = 20
 """How many accounts and limits the usage gauge shows."""
-
-ROOM = 1024
-"""How many counters are remembered to find the fullest among them."""
 
 WHEN_DOWN = (Action.ACCEPT, Action.DEFER)
 """What ``store.when_down`` may say."""
@@ -54,11 +51,13 @@ class Metrics:
         self._store_errors: dict[Labels, int] = defaultdict(int, {(op.value,): 0 for op in Op})
         self._without_store: dict[Labels, int] = defaultdict(int, dict.fromkeys([(a.value,) for a in WHEN_DOWN], 0))
         self._reloads: dict[Labels, int] = defaultdict(int, {("ok",): 0, ("failed",): 0})
+        self._reload_failed = False
         self._given_back = self._repeats = self._settle_unknown = self._settle_lost = self._protocol_errors = 0
         self._trap_hits = 0
         self._store_up, self._loaded, self._stale = False, 0.0, 0
         self._connections: dict[str, Callable[[], int]] = {}
         self._delayed: Callable[[], int] = int
+        self._delayed_max: Callable[[], int] = int
         self._refused_mailboxes: Callable[[], int] = int
         self._suspended: Callable[[], int] = int
         self._fullest = Fullest(clock)
@@ -139,9 +138,9 @@ class Metrics:
         """Have ``count`` asked at each scrape for the accounts that have something suspended."""
         self._suspended = count
 
-    def count_delayed(self, count: Callable[[], int]) -> None:
-        """Have ``count`` asked at each scrape for the answers that wait for their slot."""
-        self._delayed = count
+    def count_delayed(self, count: Callable[[], int], most: Callable[[], int]) -> None:
+        """Have ``count`` asked at each scrape for the answers that wait, and ``most`` for how many may."""
+        self._delayed, self._delayed_max = count, most
 
     def protocol_error(self) -> None:
         """Count a connection that was closed because its peer broke the protocol."""
@@ -150,6 +149,7 @@ class Metrics:
     def reloaded(self, result: str) -> None:
         """Count a reload: "ok" or "failed"."""
         self._reloads[result,] += 1
+        self._reload_failed = result == "failed"
 
     def config_loaded(self, timestamp: float, stale: int) -> None:
         """Note when (s since the epoch) a configuration came into force, with how many files of former text."""
@@ -200,59 +200,16 @@ class Metrics:
             connections.add_metric([service], count())
         yield connections
         yield _gauge("delayed_answers", "Answers that wait for the slot of a pace.", self._delayed())
+        yield _gauge("delayed_answers_max", "How many answers may wait at once.", self._delayed_max())
         yield _total("protocol_errors", "Connections closed for breaking the protocol.", self._protocol_errors)
         yield _counter("config_reloads", "Reloads of the configuration.", self._reloads, ("result",))
+        failed = "Whether the last reload failed, so that an older configuration is in force."
+        yield _gauge("config_reload_failed", failed, self._reload_failed)
         loaded = "When the configuration came into force, in seconds since the epoch."
         yield _gauge("config_loaded_timestamp_seconds", loaded, self._loaded)
         yield _gauge("config_stale_files", "Bad files whose last good text is in force.", self._stale)
         build = "The version that runs."
         yield InfoMetricFamily("policyd_build", build, {"version": self._version})
-
-
-class Fullest:
-    """The fullest counters, in bounded memory and at a cost that does not grow with the accounts.
-
-    What is fuller than the rest stays; while the room is used up, a counter that is less full than
-    all that were kept is turned away.
-    """
-
-    _FLOOR_HOLDS = 60.0  # seconds; what was turned away for good reasons then may be among the fullest now
-
-    def __init__(self, clock: Callable[[], float], room: int = ROOM) -> None:
-        self._clock, self._room = clock, room
-        self._notes: dict[tuple[str, str, str], tuple[float, float]] = {}  # ratio, and until when it counts
-        self._floor, self._floor_until = 0.0, 0.0
-
-    def __len__(self) -> int:
-        return len(self._notes)
-
-    def note(self, counter: tuple[str, str, str], ratio: float, seconds: float) -> None:
-        """Note how full a counter (account, limit, subject) is, for as many seconds."""
-        now = self._clock()
-        if ratio < self._floor and now < self._floor_until and counter not in self._notes:
-            return
-        self._notes[counter] = (ratio, now + seconds)
-        if len(self._notes) > self._room:
-            self._make_room(now)
-
-    def top(self, count: int) -> list[tuple[float, str, str]]:
-        """Return (ratio, account, limit) of the fullest, fullest first; of each limit its fullest subject."""
-        self._forget_faded(self._clock())
-        best: dict[tuple[str, str], float] = {}
-        for (account, limit, _), (ratio, _) in self._notes.items():
-            best[account, limit] = max(ratio, best.get((account, limit), 0.0))
-        return nlargest(count, ((ratio, account, limit) for (account, limit), ratio in best.items()))
-
-    def _make_room(self, now: float) -> None:
-        self._forget_faded(now)
-        half = self._room // 2
-        if len(self._notes) > half:
-            kept = nlargest(half, self._notes.items(), key=lambda item: item[1])
-            self._notes = dict(kept)
-            self._floor, self._floor_until = kept[-1][1][0], now + self._FLOOR_HOLDS
-
-    def _forget_faded(self, now: float) -> None:
-        self._notes = {counter: note for counter, note in self._notes.items() if note[1] > now}
 
 
 class _Histogram:

@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from policyd.metrics import BUCKETS, ROOM, SHOWN, Fullest, Metrics
+from policyd.fullest import ROOM, Fullest
+from policyd.metrics import BUCKETS, SHOWN, Metrics
 from policyd.model import Action, TrafficKind
 from policyd.store.base import Op
 from tests.support.programs import require
@@ -69,6 +70,7 @@ def everything(metrics: Metrics) -> None:
     metrics.protocol_error()
     metrics.reloaded("failed")
     metrics.config_loaded(1_800_000_000.5, 2)
+    metrics.count_delayed(lambda: 3, lambda: 100)
 
 
 def test_every_metric_of_the_design(scene: Scene) -> None:
@@ -96,6 +98,9 @@ def test_every_metric_of_the_design(scene: Scene) -> None:
         ("connections", 7.0, {"service": "postfix"}),
         ("protocol_errors_total", 1.0, {}),
         ("config_reloads_total", 1.0, {"result": "failed"}),
+        ("config_reload_failed", 1.0, {}),
+        ("delayed_answers", 3.0, {}),
+        ("delayed_answers_max", 100.0, {}),
         ("config_loaded_timestamp_seconds", 1_800_000_000.5, {}),
         ("config_stale_files", 2.0, {}),
         ("build_info", 1.0, {"version": "1.2.3"}),
@@ -268,3 +273,13 @@ def test_registries_are_apart() -> None:
     one.metrics.repeated()
 
     assert (one.value("repeats_total"), other.value("repeats_total")) == (1.0, 0.0)
+
+
+def test_a_reload_that_succeeds_ends_the_failed_one(scene: Scene) -> None:
+    """What stands is how the last reload went, and a fresh daemon has none that failed."""
+    seen = [scene.value("config_reload_failed")]
+    for result in ("failed", "ok"):
+        scene.metrics.reloaded(result)
+        seen.append(scene.value("config_reload_failed"))
+
+    assert seen == [0.0, 1.0, 0.0]

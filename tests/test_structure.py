@@ -18,7 +18,7 @@ ROOMS = [
     {"store"},
     {"settlement", "status", "explain", "story", "show", "suspension", "striker", "raises", "owner", "delay"},
     {"service", "logins", "replay"},
-    {"metrics", "log"},
+    {"metrics", "fullest", "log"},
     {"verdicts", "recorder", "login_recorder", "outlook"},
     {"server"},
     {"audit", "mailqueue", "dns"},
