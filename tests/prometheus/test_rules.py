@@ -96,6 +96,8 @@ CASES = [
     Case("PolicydSuspension", "one more", sent(SUSPENDED, "3x20 4x20"), "25m", True),
     Case("PolicydSuspension", "long ago", sent(SUSPENDED, "3x20 4x40"), "40m", False),
     Case("PolicydSuspension", "one less", sent(SUSPENDED, "3x20 2x20"), "25m", False),
+    Case("PolicydTrapHit", "one", sent("policyd_trap_hits_total", "0x9 1x30"), "12m", True),
+    Case("PolicydTrapHit", "long ago", sent("policyd_trap_hits_total", "0 1x60"), "30m", False),
     Case("PolicydAddressOnBlocklist", "listed", sent("policyd_dnsbl_listed", "0x3 1x60", list="bl.test"), "40m", True),
     Case("PolicydAddressOnBlocklist", "clean", sent("policyd_dnsbl_listed", "0x60", list="bl.test"), "40m", False),
     Case(MANY, "ten mailboxes for five minutes", sent(REFUSED_TO_ONE, "10x10"), "10m", True),
