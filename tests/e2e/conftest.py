@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.daemon import LocalDaemon, Serve, Yaml, settings
+from tests.support.mailman import Mailman
 from tests.support.postfix import Postfix
 from tests.support.redis import RedisServer
 
@@ -27,6 +28,18 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed and isinstance(postfix, Postfix):
         report.sections.append(("log of Postfix", "\n".join(postfix.log.lines[-60:])))
     return report
+
+
+@pytest.fixture(scope="session")
+def mailman(postfix: Postfix) -> Iterator[Mailman]:
+    """Run the list software of the whole run: it has its posts from Postfix, and mails through the list port."""
+    core = Mailman(postfix.port("lists"))
+    try:
+        core.start()
+        postfix.append(main=f"transport_maps = regexp:{core.transport}, regexp:{postfix.config}/transport\n")
+        yield core
+    finally:
+        core.stop()
 
 
 @pytest.fixture

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.mailman import Mailman
 from tests.support.postfix import Postfix
 from tests.support.postfix_files import FOREIGN
 from tests.support.responder import Request, Responder
 from tests.support.sink import Sink
-from tests.support.smtp import Login, Session, send
+from tests.support.smtp import Login, Session, post, send
 from tests.support.wait import until
 
 
@@ -135,3 +136,21 @@ def test_refused_mail_from_sendmail_waits_and_goes_out_later(
     postfix.flush([waiting])
     sink.wait(target, 1)
     until(lambda: postfix.log.messages[waiting].removed, "the first queue file is removed")
+
+
+def test_a_post_reaches_mailman_and_then_each_member(
+    postfix: Postfix, mailman: Mailman, responder: Responder, sink: Sink, domain: str
+) -> None:
+    """Mailman mails through its own port: to many at once with the list's sender, with VERP to each with his own."""
+    members = [f"m{number}@{domain}.sink.test" for number in range(3)]
+    mailman.add_list(f"news@{domain}", members)
+    for copies, verp in ((3, False), (6, True)):
+        mailman.deliver(postfix.port("lists"), verp=verp)
+        post(postfix.port("submission"), Login(f"alice@{domain}"), f"news@{domain}")
+        sink.wait(f"{domain}.sink.test", copies)
+    until(lambda: not mailman.queued(), "Mailman has no work left")
+    asked = responder.asked(protocol_state="RCPT", policy_context="mailman")
+    senders = [one["sender"] for one in asked if one["recipient"] in members]
+    assert senders[:3] == [f"news-bounces@{domain}"] * 3
+    assert sorted(senders[3:]) == [f"news-bounces+m{number}={domain}.sink.test@{domain}" for number in range(3)]
+    assert mailman.scores(f"news@{domain}") == dict.fromkeys(members, 0)

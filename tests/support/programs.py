@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -25,9 +26,13 @@ def require(program: str, *, root: bool = False) -> str:
         why = f"{program} is missing; as root, `make test` installs {_packages()}"
     elif root and os.geteuid() != 0:
         why = f"only root can start {program}; run `sudo make test`"
-    if not why:
-        assert path is not None
-        return path
+    if path is None or why:
+        cannot_run(why)
+    return path
+
+
+def cannot_run(why: str) -> NoReturn:
+    """Skip the test, or fail it for root and in CI, where nothing may be left out."""
     if os.geteuid() == 0 or os.environ.get("CI"):
         pytest.fail(why)
     pytest.skip(why)

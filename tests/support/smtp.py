@@ -3,6 +3,7 @@
 import smtplib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from secrets import token_hex
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -132,3 +133,10 @@ def send(
     """Send one message in a session of its own, from the client address ``source``."""
     with Session(port, login, source) as session:
         return session.send(sender, recipients, body)
+
+
+def post(port: int, author: Login, posting: str) -> Sent:
+    """Send a post to a list: a message that list software takes, as it names the list."""
+    names = {"From": author.name, "To": posting, "Subject": "test", "Message-ID": f"<{token_hex(8)}@client.test>"}
+    head = "".join(f"{name}: {value}\r\n" for name, value in names.items())
+    return send(port, author.name, [posting], author, body=f"{head}\r\ntext\r\n".encode())
