@@ -1,4 +1,4 @@
-"""Everything in this directory talks to a real Postfix, Dovecot or Prometheus."""
+"""Everything in this directory talks to a real Postfix, Dovecot, Mailman or Prometheus."""
 
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
