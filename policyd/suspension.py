@@ -21,14 +21,14 @@ from policyd.store.redis import RedisStore
 from policyd.store.state import put
 
 _ALL = keys.PREFIX + b"index:suspended"
-_YEAR = 365 * 86_400_000
+_WEEK, _YEAR = 7 * 86_400_000, 365 * 86_400_000
 _FOR_GOOD = 100 * _YEAR
 """How long the keys of a suspension live that ends when it is resumed."""
 
 _LIST = f"{SubjectKind.LIST}:"
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
-_DROP = b"if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('HDEL', KEYS[1], ARGV[1]) end"
+_DROP = b"return redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] and redis.call('HDEL', KEYS[1], ARGV[1]) or 0"
 
 
 class Suspended(NamedTuple):
@@ -73,7 +73,7 @@ class Suspensions:
         value, account = _value(suspended), suspended.account
         state, field = keys.state(keys.tag(account)), keys.suspension(suspended.name)
         await put(self._store, state, field, value, lasts)
-        await put(self._store, _ALL, _field(account, suspended.name), value, lasts)
+        await put(self._store, _ALL, _field(account, suspended.name), value, lasts + _WEEK)
         self._adopt({**self._mirror, (account, suspended.name): suspended})
 
     async def end(self, account: str, name: str) -> Suspended | None:
@@ -85,17 +85,22 @@ class Suspensions:
         self._adopt({key: one for key, one in self._mirror.items() if key != (account, name)})
         return _suspended(account, name, value) if value else None
 
-    async def refresh(self, now: int) -> None:
-        """Take over what all daemons have put and ended. Never raises because of the store."""
+    async def refresh(self, now: int) -> list[Suspended]:
+        """Take over what all daemons have put and ended. Never raises because of the store.
+
+        Returns what has ended by itself since the last time, on one of the daemons only.
+        """
+        over = list[Suspended]()
         try:
             found = await self._store.command("HGETALL", _ALL)
             every = {field: _decoded(field, value) for field, value in zip(found[::2], found[1::2], strict=True)}
             self._adopt({(one.account, one.name): one for one in every.values() if _holds(one, now)})
             for field, one in every.items():
-                if not _holds(one, now):
-                    await self._store.command("EVAL", _DROP, 1, _ALL, field, _value(one))
+                if not _holds(one, now) and await self._store.command("EVAL", _DROP, 1, _ALL, field, _value(one)):
+                    over.append(one)
         except StoreError:
-            return
+            pass
+        return over
 
     def find(self, account: str, names: Iterable[str], now: int) -> Suspension | None:
         """Return the first suspension of an account that is in force under one of the names, as the mirror knows it."""

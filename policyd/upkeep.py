@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from policyd.clock import Clock
 from policyd.errors import StoreError
+from policyd.event import Event, EventKind
 from policyd.store.index import Index
 from policyd.store.last import LastLogins
 from policyd.store.redis import RedisStore
@@ -34,22 +35,28 @@ class Upkeep:
 
     async def run(self, clock: Clock) -> None:
         """Do it for ever, and ask the store whether it is there: nobody else might, with inbound mail only."""
-        await self.suspensions.refresh(clock.now())
         while True:
-            await asyncio.sleep(EVERY)
             try:
+                await self._refresh(clock.now())
                 with suppress(StoreError):
                     await self.store.probe()
                 await self._write()
-                await self.suspensions.refresh(clock.now())
             except Exception:  # noqa: BLE001  # a bug there must not end the upkeep
                 _log.exception("the index could not be written")
+            await asyncio.sleep(EVERY)
 
     async def end(self, running: asyncio.Task[None]) -> None:
         """End ``running``, and write what is left."""
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await self._write()
+
+    async def _refresh(self, now: int) -> None:
+        """Renew the mirror; that a suspension has ended by itself is an event, too."""
+        with suppress(StoreError):
+            for one in await self.suspensions.refresh(now):
+                event = Event(now, EventKind.RESUME, one.account, one.subject, "policyd", "its time is over")
+                await self.trail.write(event._replace(ref=one.ref))
 
     async def _write(self) -> None:
         await self.usages.spread()

@@ -9,6 +9,7 @@ from policyd.errors import RequestError
 from policyd.event import Event
 from policyd.policy.decide import moment
 from policyd.policy.subject import Subject
+from policyd.policy.suspendable import SubjectKind
 from policyd.server.admin import AdminRequest, Route
 from policyd.store.trail import KEPT
 
@@ -56,4 +57,7 @@ def _place(request: AdminRequest) -> str:
 
 def _concerns(event: Event, meant: Subject) -> bool:
     """Return whether an event is about an account; about an address, those of its whole account are too."""
-    return event.account == meant.account and (not meant.address or event.subject in {meant.address, meant.account})
+    if event.account != meant.account or not meant.address:
+        return event.account == meant.account
+    kinds = {f"{kind}:{meant.address}" for kind in (SubjectKind.LIST, SubjectKind.MAILBOX)}
+    return event.subject in {meant.address, meant.account, *kinds}

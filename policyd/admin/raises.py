@@ -78,10 +78,13 @@ class RaiseRoutes:
         if meant.address:
             cure = f"name {meant.account}; with per: user each of its users has the raise"
             raise RequestError(HTTPStatus.BAD_REQUEST, f"limits are raised for a domain ({cure})")
-        limits = terms_of_account(self._parts.config.now, meant.account).rates
-        found = next((limit for limit in limits if limit.name == name), None)
+        terms = terms_of_account(self._parts.config.now, meant.account)
+        found = next((limit for limit in terms.rates if limit.name == name), None)
+        if found is None and any(limit.name == name for limit in terms.limits):
+            why = f"{name} is no rate limit: only those are raised for a while (change its plan)"
+            raise RequestError(HTTPStatus.BAD_REQUEST, why)
         if found is None:
-            cure = did_you_mean(name, [limit.name for limit in limits])
+            cure = did_you_mean(name, [limit.name for limit in terms.rates])
             raise RequestError(HTTPStatus.NOT_FOUND, f"{name} is no limit of {meant.account} ({cure})")
         return meant.account, found
 

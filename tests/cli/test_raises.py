@@ -175,6 +175,21 @@ def test_what_cannot_be_raised(site: Site, body: dict[str, Any], said: str) -> N
         AdminClient(str(site.admin)).post("/v1/raise", **asked)
 
 
+def test_only_what_counts_in_a_window_is_raised_for_a_while(serve: Serve) -> None:
+    """A pace is a matter of the plan."""
+    site = serve(
+        limits={
+            "domain-hourly": rate(4),
+            "list-pace": {"kind": "pace", "per": "list", "every": "6s", "by": "answer", "delay_up_to": "20s"},
+        }
+    )
+
+    with pytest.raises(
+        DaemonError, match=r"list-pace is no rate limit: only those are raised for a while \(change its"
+    ):
+        put(site, 2000, "list-pace")
+
+
 def test_bytes_are_raised_to_a_size(serve: Serve) -> None:
     """As the configuration writes it."""
     site = serve(limits={"domain-hourly": rate("1MB", counts="bytes")})

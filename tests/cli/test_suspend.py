@@ -11,6 +11,7 @@ from policyd.cli.client import AdminClient
 from policyd.errors import DaemonError
 from tests.cli.conftest import Serve, Site
 from tests.cli.test_events import events
+from tests.support.wait import until
 
 ME = f"{pwd.getpwuid(os.geteuid()).pw_name} (uid {os.geteuid()})"
 LEFT = "what is in the queue already is still sent; --queue hold or --queue delete stops it\n"
@@ -60,6 +61,19 @@ def test_it_may_have_an_end(serve: Serve) -> None:
     _, output, _ = suspend(site, "example.org", "--until", "2099-12-24T18:00", TZ="Europe/Berlin")
     assert output.startswith("example.org is suspended until 2099-12-24 18:00; ref ")
     assert events(site)[-1]["why"] == "ticket 4711; until 2099-12-24T17:00:00+00:00"
+
+
+def test_that_it_has_ended_by_itself_is_an_event(site: Site) -> None:
+    """Once, and mail flows before that."""
+    soon = site.clock.now() + 1000
+    done = AdminClient(str(site.admin)).post("/v1/suspend", subject="list:n@example.org", reason="x", until=soon)
+    site.advance(1000)
+    until(lambda: len(events(site, "n@example.org")) == 2, "the end is in the trail")
+
+    last = events(site)[-1]
+    assert (last["event"], last["subject"], last["who"], last["why"], last["ref"]) == (
+        "resume", "list:n@example.org", "policyd", "its time is over", done["ref"],
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
