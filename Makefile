@@ -6,6 +6,7 @@
 #   make bench           how fast it is
 #   make man             the manual pages, into build/man
 #   make deb             a Debian package, into build/ (on Debian, with its own python3)
+#   make screenshots     the pictures of the README, from a daemon that is run for them
 
 PYTHON ?= python3
 VENV := .venv
@@ -13,7 +14,7 @@ MAILMAN := .venv-mailman
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q $(ARGS)
 
-.PHONY: run test check bench lint cover packages man deb
+.PHONY: run test check bench lint cover packages man deb screenshots
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run
@@ -44,6 +45,9 @@ man: $(VENV)/.run
 
 deb: $(VENV)/.run
 	@config/debian/build $(BIN)/python build
+
+screenshots: $(VENV)/.test packages
+	$(BIN)/python -m tests.screenshots
 
 packages:
 	@tests/install-packages

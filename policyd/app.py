@@ -184,7 +184,7 @@ class App:
             status = Status(self.store, self.index, raises)
             parts = Parts(
                 self.config, self.store, status, self.trail, self.index, self.last_logins, self.suspensions, raises,
-                self._clock, endpoints.listening(), self._state_directory,
+                self.service.delays, self._clock, endpoints.listening(), self._state_directory,
             )  # fmt: skip
             await self._serve(endpoints.admin, admin_app(routes(parts), os.geteuid()))
         if endpoints.dovecot:

@@ -23,7 +23,8 @@ _WEEK = 7 * 86_400_000
 class Gauge:
     """One counter beside its limit. ``resumes`` is empty while one more still fits.
 
-    ``max`` is a temporary raise's while there is one, ``raised_until`` its end.
+    ``max`` is a temporary raise's while there is one, ``raised_until`` its end. ``history`` is what the
+    last window held, part by part, where that was looked at.
     """
 
     account: str
@@ -39,6 +40,7 @@ class Gauge:
     origin: str
     would_refuse: str = ""
     raised_until: str = ""
+    history: tuple[int, ...] = ()
 
 
 class Status:

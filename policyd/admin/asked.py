@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from policyd.clock import Clock
+from policyd.delay import Delays
 from policyd.errors import RequestError
 from policyd.policy.subject import Subject, UnknownSubjectError, find_subject
 from policyd.raises import Raises
@@ -42,6 +43,7 @@ class Parts(NamedTuple):
     last_logins: LastLogins
     suspensions: Suspensions
     raises: Raises
+    delays: Delays
     clock: Clock
     listening: Listening
     state_directory: str

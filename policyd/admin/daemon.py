@@ -9,7 +9,9 @@ from policyd import __version__
 from policyd.admin.asked import Parts, number, subject, who_asks
 from policyd.admin.suspend import shown
 from policyd.errors import RequestError
+from policyd.history import with_history
 from policyd.policy.subject import UnknownSubjectError
+from policyd.public import public_status
 from policyd.server.admin import AdminRequest, Route
 
 _TOP, _MOST = 20, 100
@@ -45,23 +47,38 @@ class DaemonRoutes:
         }
 
     async def status(self, request: AdminRequest) -> dict[str, Any]:
-        """Return gauges: of ``subject``, of who would have been refused, or the fullest ones."""
-        config, query, status = self._parts.config.now, request.query, self._parts.status
-        top = number(request, "top", _TOP, _MOST)
+        """Return gauges: of ``subject``, of who would have been refused, or the fullest ones.
+
+        With ``public``, only what the customer of ``subject`` may see.
+        """
+        parts, config, query = self._parts, self._parts.config.now, request.query
+        named, top = query.get("subject", ""), number(request, "top", _TOP, _MOST)
+        if query.get("public"):
+            return await self._public(named)
         try:
             if query.get("would_refuse"):
-                gauges = await status.would_refuse(config, self._parts.clock.now(), query.get("subject", ""))
-            elif query.get("subject"):
-                gauges = await status.of(config, query["subject"])
+                gauges = await parts.status.would_refuse(config, parts.clock.now(), named)
+            elif named:
+                gauges = await with_history(parts.store, await parts.status.of(config, named), parts.clock.now())
             else:
-                gauges = await status.fullest(config, top)
+                gauges = await parts.status.fullest(config, top)
         except UnknownSubjectError as error:
             raise RequestError(HTTPStatus.NOT_FOUND, str(error)) from error
         return {
             "mode": config.mode,
             "gauges": [asdict(gauge) for gauge in gauges],
-            "suspended": self._suspended(query.get("subject", "")),
+            "suspended": self._suspended(named),
+            "delayed": len(parts.delays),
         }
+
+    async def _public(self, named: str) -> dict[str, Any]:
+        parts, config = self._parts, self._parts.config.now
+        meant = subject(parts, named)
+        if meant.account not in config.accounts.plans or meant.address:
+            raise RequestError(HTTPStatus.BAD_REQUEST, f"{named} is no hosted domain, and nobody's to see")
+        suspended = parts.suspensions.all(parts.clock.now())
+        gauges = await parts.status.of(config, meant.account)
+        return asdict(public_status(config, meant.account, gauges, suspended))
 
     def _suspended(self, named: str) -> list[dict[str, Any]]:
         """Return what is suspended of an account, or of all."""

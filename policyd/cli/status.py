@@ -1,9 +1,14 @@
 """``policyd status``: usage against limits, as bars."""
 
+import time
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.live import Live
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -17,14 +22,20 @@ from policyd.cli.output import (
     printable,
     reported,
     suspended_line,
+    usage,
 )
+from policyd.errors import DaemonError
 from policyd.policy.decide import duration
 
+_EVERY = 2.0
+"""Seconds between two looks."""
+
+_LEVELS, _PLAIN_LEVELS = " ▁▂▃▄▅▆▇█", " .:-=+*%#"
 _BAR = 10
 _WARM, _FULL = 0.8, 1.0
 
 
-def status(
+def status(  # noqa: PLR0917  # options
     subject: Annotated[
         str, typer.Argument(help='A domain, a login, a client or "(unlisted)". Without it: the fullest.')
     ] = "",
@@ -32,43 +43,84 @@ def status(
         bool, typer.Option("--would-refuse", help="Who would have been refused in the last week but for mode observe.")
     ] = False,
     top: Annotated[int, typer.Option("--top", min=1, max=100, help="How many of the fullest to show.")] = 20,
+    public: Annotated[
+        bool, typer.Option("--public", help="What a panel may show to the customer of a domain; with --json.")
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again every two seconds; Ctrl-C ends.")] = False,
     admin: AdminOption = ADMIN,
     json: JsonOption = False,
 ) -> None:
     """Show how much of each limit is used, now: a bar, used/max in a window, when one more fits again.
 
-    Counters slide: what was sent leaves the window bit by bit. Moments are in your time zone.
+    Counters slide: what was sent leaves the window bit by bit. Moments are in your time zone. Of a
+    subject the last window is shown, too, in 30 parts, and where each maximum comes from.
 
     For example:
 
     policyd status
 
-    policyd status example.org
+    policyd status example.org --watch
 
     policyd status alice@example.org --json
 
     policyd status --would-refuse
+
+    policyd status example.org --public --json
     """
-    query: dict[str, str | int] = {"top": top}
-    if subject:
-        query["subject"] = subject
-    if would_refuse:
-        query["would_refuse"] = 1
+    if public and not (json and subject):
+        usage("--public is for programs, and for one domain", "write policyd status example.org --public --json")
+    console = Console(highlight=False)
+    if watch and (json or not console.is_terminal):
+        usage("--watch needs a terminal", "leave it out")
+    given: dict[str, str | int] = {"subject": subject, "would_refuse": int(would_refuse), "public": int(public)}
+    query = {name: value for name, value in given.items() if value} | {"top": top}
+    client = AdminClient(admin)
+    if watch:
+        _watch(console, client, query)
+        return
     with reported():
-        answer = AdminClient(admin).get("/v1/status", **query)
+        answer = client.get("/v1/status", **query)
     if json:
         print_json(answer)
-        return
-    console = Console(highlight=False)
-    gauges = answer["gauges"]
-    if gauges:
-        console.print(usage_table(gauges, would_refuse=would_refuse))
     else:
-        print("nothing would have been refused" if would_refuse else "nothing is used of any limit")
-    for line in (*_raised(gauges), *map(suspended_line, answer["suspended"])):
-        print(printable(line))
+        history, whole = bool(subject) and not would_refuse, not console.is_terminal
+        console.print(screen(answer, would_refuse=would_refuse, history=history, whole=whole), crop=False)
+
+
+def _watch(console: Console, client: AdminClient, query: dict[str, str | int]) -> None:
+    """Show the status until Ctrl-C; while nobody answers, what it was and why."""
+    asked = {"would_refuse": "would_refuse" in query, "history": "subject" in query and "would_refuse" not in query}
+    with reported():
+        shown: RenderableType = screen(client.get("/v1/status", **query), **asked)
+    with suppress(KeyboardInterrupt), Live(shown, console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            time.sleep(_EVERY)
+            try:
+                shown = screen(client.get("/v1/status", **query), **asked)
+                live.update(shown, refresh=True)
+            except DaemonError as error:
+                live.update(Group(shown, Text(str(error), style="red")), refresh=True)
+
+
+def screen(
+    answer: dict[str, Any], *, would_refuse: bool = False, history: bool = False, whole: bool = False
+) -> RenderableType:
+    """Return an answer of the daemon as people look at it; ``whole``: no sentence is broken, however long."""
+    gauges = answer["gauges"]
+    parts: list[RenderableType] = []
+    if gauges:
+        parts.append(usage_table(gauges, would_refuse=would_refuse))
+    else:
+        parts.append("nothing would have been refused" if would_refuse else "nothing is used of any limit")
+    if gauges and history:
+        parts += ["", _history_table(gauges), ""]
+    lines = (*_raised(gauges), *map(suspended_line, answer["suspended"]))
+    parts += [Text(printable(line), no_wrap=whole, overflow="ignore") for line in lines]
+    if answer["delayed"]:
+        parts.append(f"{answer['delayed']} answers wait for their slot")
     if gauges and answer["mode"] == "observe":
-        print("mode: observe - nothing is refused; write mode: enforce in policyd.yaml")
+        parts.append("mode: observe - nothing is refused; write mode: enforce in policyd.yaml")
+    return Group(*parts)
 
 
 def usage_table(gauges: list[dict[str, Any]], *, would_refuse: bool = False) -> Table:
@@ -85,6 +137,36 @@ def usage_table(gauges: list[dict[str, Any]], *, would_refuse: bool = False) -> 
         bar = _bar(gauge["used"], gauge["max"])
         table.add_row(Text(printable(gauge["subject"])), gauge["limit"], bar, used, local_time(when))
     return table
+
+
+def _history_table(gauges: list[dict[str, Any]]) -> Table:
+    """Return the last window of each counter, and where its maximum comes from."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("subject", overflow="fold")
+    table.add_column("the last window", no_wrap=True)
+    table.add_column("maximum from", overflow="fold")
+    for gauge in gauges:
+        limit, origin = gauge["limit"], gauge["origin"]
+        source = origin if origin.startswith(f"limit {limit} ") else f"{limit}: {origin}"
+        table.add_row(Text(printable(gauge["subject"])), Sparkline(gauge["history"]), Text(source))
+    return table
+
+
+class Sparkline:
+    """Numbers as a line of bars, the highest as high as can be."""
+
+    def __init__(self, parts: Sequence[int]) -> None:
+        self._parts = parts
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw it with what the terminal can show."""
+        levels, most = _PLAIN_LEVELS if options.ascii_only else _LEVELS, max(self._parts, default=0)
+        steps = len(levels) - 1
+        yield Text("".join(levels[-(-part * steps // most) if most else 0] for part in self._parts))
+
+    def __rich_measure__(self, _: Console, options: ConsoleOptions) -> Measurement:
+        """Say how wide it is."""
+        return Measurement(len(self._parts), len(self._parts)).with_maximum(options.max_width)
 
 
 def _raised(gauges: list[dict[str, Any]]) -> list[str]:

@@ -4,13 +4,16 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Serve, Site
 from tests.support.command import PROGRAM
+from tests.support.daemon import rate
 from tests.support.redis import RedisServer
 from tests.support.wait import until
 
@@ -111,7 +114,9 @@ def test_json(site: Site) -> None:
     answer = json.loads(output)
 
     assert (code, answer["mode"]) == (0, "enforce")
+    assert answer["delayed"] == 0
     gauge = answer["gauges"][0]
+    assert gauge.pop("history") == [0] * 29 + [1]
     assert re.fullmatch(r"limit domain-hourly \(.*policyd\.yaml:\d+:\d+\)", gauge.pop("origin"))
     assert gauge == {
         "account": "example.org", "plan": "shared", "limit": "domain-hourly", "subject": "example.org",
@@ -192,6 +197,114 @@ def test_no_store(serve: Serve, redis_server: RedisServer) -> None:
     redis_server.resume()
 
     assert answer == (75, "", "policyd: the store does not answer\n")
+
+
+def test_the_last_window(site: Site) -> None:
+    """Of a subject the last window is shown in 30 parts, and where the maximum comes from; with ASCII where need be."""
+    site.send("alice@example.org", 1)
+    site.advance(20 * 60_000)
+    site.send("bob@example.org", 2)
+    site.advance(30 * 60_000)
+    line = r"example\.org +{bars} +limit domain-hourly"
+    output, plain = site.run("status", "example.org")[1], site.run("status", "example.org", PYTHONIOENCODING="ascii")[1]
+
+    assert re.search(line.format(bars=" {5}▄ {9}█ {14}"), output), output
+    assert re.search(line.format(bars=" {5}= {9}# {14}"), plain), plain
+    assert max(map(len, output.splitlines())) <= 80
+    assert "the last window" not in site.run("status")[1]
+
+
+def test_delayed_answers(serve: Serve) -> None:
+    """Answers that wait for their slot are counted."""
+    pace = {"kind": "pace", "per": "list", "every": "6s", "by": "answer", "delay_up_to": "20s"}
+    site = serve(limits={"list-pace": pace})
+    mail = {"sender": "news-bounces@example.org", "client_address": "127.0.0.1"}
+    site.send("", 1, **mail)
+    waiting = threading.Thread(target=site.send, args=("", 1), kwargs=mail)
+    waiting.start()
+    until(lambda: "1 answers wait for their slot" in site.run("status")[1], "it waits")
+    site.advance(6_000)
+    waiting.join(20)
+
+    assert "wait for their slot" not in site.run("status")[1]
+
+
+def test_public(site: Site) -> None:
+    """A customer sees his own numbers: no client, no other customer's name, no file, no limit that only observes."""
+    site.configuration["limits"]["client-hourly"] = rate(9, per="client")
+    site.configuration["limits"]["watched"] = rate(1, mode="observe")
+    site.configuration["limits"]["sender-hourly"] = rate(9, per="sender")
+    site.configuration["plans"]["shared"]["apply"] += ["client-hourly", "watched", "sender-hourly"]
+    site.write()
+    site.run("reload")
+    site.send("alice@example.org", 2, sender="somebody@example.net", client_address="192.0.2.99")
+    site.run("suspend", "alice@example.org", "--reason", "secret")
+    seen = until(lambda: shown_to_all(site, "alice@example.org"), "the index has the user's counter")
+    answer = json.loads(site.run("status", "news.example.org", "--public", "--json")[1])
+
+    assert seen
+    assert sorted((one["limit"], one["subject"], one["used"], one["max"]) for one in answer["limits"]) == [
+        ("domain-hourly", "example.org", 2, 4), ("user-hourly", "alice@example.org", 2, 2),
+    ]  # fmt: skip
+    assert (answer["domain"], answer["plan"], answer["suspended"]) == ("example.org", "shared", ["alice@example.org"])
+    assert not re.search(r"192\.0|example\.net|yaml|secret", json.dumps(answer))
+
+
+def shown_to_all(site: Site, subject: str) -> bool:
+    """Return whether the index knows what a subject has used."""
+    return subject in site.run("status")[1] and "192.0.2.99" in site.run("status")[1]
+
+
+@pytest.mark.parametrize("subject", ["(unlisted)", "alice@example.org", "user:bob"])
+def test_nobody_s_to_see(site: Site, subject: str) -> None:
+    """Only a hosted domain has something that a customer may see."""
+    code, output, errors = site.run("status", subject, "--public", "--json")
+
+    assert (code, output) == (1, "")
+    assert errors == f"policyd: {subject} is no hosted domain, and nobody's to see\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--public", "--json"), "--public is for programs, and for one domain"),
+        (("example.org", "--public"), "--public is for programs, and for one domain"),
+        (("--watch",), "--watch needs a terminal"),
+    ],
+)
+def test_what_does_not_go_together(site: Site, arguments: tuple[str, ...], said: str) -> None:
+    """Options that make no sense are refused, with what to write instead."""
+    code, output, errors = site.run("status", *arguments)
+
+    assert (code, output) == (2, "")
+    assert said in errors
+
+
+def test_watch(site: Site) -> None:
+    """It looks again and again, says when nobody answers, and ends with Ctrl-C."""
+    ours, theirs = pty.openpty()
+    env = {"PATH": os.environ["PATH"], "TERM": "xterm", "POLICYD_ADMIN": str(site.admin)}
+    watching = subprocess.Popen([PROGRAM, "status", "--watch"], env=env, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    seen = ""
+
+    def shows(text: str) -> bool:
+        nonlocal seen
+        seen += os.read(ours, 65_536).decode()
+        return text in seen
+
+    try:
+        until(lambda: shows("nothing is used of any limit"), "the first look")
+        site.send("alice@example.org", 2)
+        until(lambda: shows("2/2 in 1h"), "the next look")
+        site.stop()
+        until(lambda: shows("no answer from"), "nobody answers")
+        watching.send_signal(signal.SIGINT)
+
+        assert watching.wait(20) == 0
+    finally:
+        watching.kill()
+        os.close(ours)
 
 
 @pytest.mark.parametrize("top", ["0", "101", "x"])
