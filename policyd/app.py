@@ -31,14 +31,16 @@ from policyd.conf.schema import Config, StoreSettings
 from policyd.dns.metrics import DnsMetrics
 from policyd.dnswatch import DnsWatch
 from policyd.endpoints import Endpoints
-from policyd.errors import StoreUnavailable
+from policyd.errors import StoreError, StoreUnavailable
 from policyd.event import Event, EventKind
 from policyd.log import DecisionLog
 from policyd.login_recorder import LoginRecorder
 from policyd.logins import LoginService
 from policyd.metrics import Metrics
 from policyd.model import Action
+from policyd.over import over
 from policyd.owner import Kernel, Owners
+from policyd.policy.lowered import lowered
 from policyd.raises import Raises
 from policyd.recorder import DecisionRecorder
 from policyd.reload import ConfigInForce, Reloaded
@@ -120,6 +122,7 @@ class App:
         self.config.on_change(self.service.configure)
         self.config.on_change(self.logins.configure)
         self.config.on_reload(self._reloaded)
+        self.config.find_over(self._over)
         await self._serve_http(endpoints)
         await self._serve_postfix(endpoints.postfix)
         self._watch(watchdog_interval(os.environ, os.getpid()))
@@ -211,6 +214,13 @@ class App:
 
     def _reloaded(self, who: str, done: Reloaded) -> None:
         self.trail.note(Event(self._clock.now(), EventKind.RELOAD, "", "", who, done.summary()))
+
+    async def _over(self, old: Config, new: Config) -> list[str]:
+        try:
+            found = await over(self.store, self.index, old, await asyncio.to_thread(lowered, old, new))
+        except StoreError as error:
+            return [f"who is over a lowered limit is not known: {error}"]
+        return [str(one) for one in found]
 
     def _ready(self) -> tuple[bool, str]:
         if self.store.up or self.config.now.store.when_down is Action.ACCEPT:

@@ -8,7 +8,7 @@ import asyncio
 import dataclasses
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from policyd.metrics import Metrics
 from policyd.server.systemd import Notifier
 
 _SUMMED_UP = 3
-"""Lines of a reload that its event has."""
+"""Lines of a reload that its event has, of what changed and of who is over."""
 
 _log = logging.getLogger("policyd.config")
 
@@ -29,18 +29,28 @@ class Reloaded(NamedTuple):
     """What a reload did.
 
     ``changes``: one line for each. ``issues``: the mistakes, in included files when something
-    changed nevertheless. ``warnings``: what is not in force although the file says it.
+    changed nevertheless. ``warnings``: what is not in force although the file says it. ``over``: who
+    uses more already than a lowered limit allows.
     """
 
     changes: list[str]
     issues: list[str]
     warnings: list[str]
+    over: list[str]
 
     def summary(self) -> str:
         """Return on one line what came of it: the first of its lines, and how many more there are."""
-        lines = [*self.issues, *self.changes] or ["nothing changed"]
-        more = f"; {len(lines) - _SUMMED_UP} more" if len(lines) > _SUMMED_UP else ""
-        return "; ".join(lines[:_SUMMED_UP]) + more
+        changed = [*self.issues, *self.changes] or ["nothing changed"]
+        return "; ".join(_in_short(lines) for lines in (changed, self.over) if lines)
+
+
+def _in_short(lines: list[str]) -> str:
+    more = f"; {len(lines) - _SUMMED_UP} more" if len(lines) > _SUMMED_UP else ""
+    return "; ".join(lines[:_SUMMED_UP]) + more
+
+
+async def _nobody(_old: Config, _new: Config) -> list[str]:
+    return []
 
 
 class ConfigInForce:
@@ -54,6 +64,7 @@ class ConfigInForce:
         self._state_directory, self._metrics, self._notifier = state_directory, metrics, notifier
         self._listeners: list[Callable[[Config], None]] = []
         self._told: Callable[[str, Reloaded], None] = lambda _, __: None
+        self._over: Callable[[Config, Config], Awaitable[list[str]]] = _nobody
         self._one_at_a_time = asyncio.Lock()
         self._begun = self._wanted = False
         self._task: asyncio.Task[None] | None = None
@@ -66,6 +77,10 @@ class ConfigInForce:
     def on_reload(self, told: Callable[[str, Reloaded], None]) -> None:
         """Have ``told`` called after each reload with who asked for it, and what it did."""
         self._told = told
+
+    def find_over(self, over: Callable[[Config, Config], Awaitable[list[str]]]) -> None:
+        """Have ``over`` asked, after each reload, who uses more than the new of two Configs allows: a line for each."""
+        self._over = over
 
     def begin(self) -> None:
         """Say that the daemon is ready, and do the reload that was asked for meanwhile."""
@@ -83,7 +98,7 @@ class ConfigInForce:
     async def reload(self, who: str) -> Reloaded:
         """Read the file again and put it into force, unless it is bad. Never raises for a bad file."""
         if self.path is None:
-            return Reloaded([], ["this daemon was not started from a file"], [])
+            return Reloaded([], ["this daemon was not started from a file"], [], [])
         async with self._one_at_a_time:
             reloaded = await self._read_again(self.path)
         self._told(who, reloaded)
@@ -136,14 +151,17 @@ class ConfigInForce:
             _log.info("changed: %s", line)
         _log.info("configuration reloaded: %d changes", len(lines))
         self._metrics.reloaded("ok")
-        return Reloaded(lines, self._loaded(new), warnings)
+        over = await self._over(old, new)
+        for line in over:
+            _log.warning("%s", line)
+        return Reloaded(lines, self._loaded(new), warnings, over)
 
     def _failed(self, issues: list[str]) -> Reloaded:
         for issue in issues:
             _log.error("%s", issue)
         _log.error("the reload changed nothing: correct the file (policyd config check) and reload again")
         self._metrics.reloaded("failed")
-        return Reloaded([], issues, [])
+        return Reloaded([], issues, [], [])
 
     def _loaded(self, config: Config) -> list[str]:
         """Log the included files that are bad, and return the same lines."""

@@ -17,7 +17,7 @@ ROOMS = [
     {"policy"},
     {"store"},
     {"settlement", "suspension", "striker", "raises", "owner", "delay"},
-    {"status", "history", "public", "explain", "story", "show"},
+    {"status", "over", "history", "public", "explain", "story", "show"},
     {"service", "logins", "replay"},
     {"metrics", "fullest", "log"},
     {"verdicts", "recorder", "login_recorder", "outlook"},

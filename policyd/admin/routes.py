@@ -6,6 +6,7 @@ from policyd.admin.events import EventRoutes
 from policyd.admin.explain import ExplainRoutes
 from policyd.admin.logins import LoginRoutes
 from policyd.admin.mailboxes import MailboxRoutes
+from policyd.admin.over import OverRoutes
 from policyd.admin.raises import RaiseRoutes
 from policyd.admin.suspend import SuspendRoutes
 from policyd.server.admin import Route
@@ -16,6 +17,7 @@ _HANDLERS = (
     ExplainRoutes,
     LoginRoutes,
     MailboxRoutes,
+    OverRoutes,
     RaiseRoutes,
     SuspendRoutes,
 )

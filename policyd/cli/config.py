@@ -1,6 +1,7 @@
 """``policyd config``: check, show and compare configurations, without a daemon."""
 
 import os
+import sys
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -31,8 +32,13 @@ from policyd.conf.jsonschema import json_schema
 from policyd.conf.load import load
 from policyd.conf.schema import Config
 from policyd.errors import ConfigError, DaemonError
+from policyd.over import Over
+from policyd.policy.lowered import Lowered, lowered
 from policyd.policy.sums import sums
 from policyd.show import ShownDomain, domain_lines, overview_lines, show, with_standing
+
+_AT_ONCE = 1_000
+"""Lowered limits that the daemon is asked about at once."""
 
 app = typer.Typer(help="Check, show and compare configurations; no daemon is needed.", no_args_is_help=True)
 
@@ -152,17 +158,36 @@ def schema() -> None:
 def diff(
     old: Annotated[str, typer.Argument(metavar="OLD", help="The configuration before.")],
     new: Annotated[str, typer.Argument(metavar="NEW", help="The configuration after.")],
+    admin: AdminOption = ADMIN,
     json: JsonOption = False,
 ) -> None:
     """Show what changes from one configuration to another, value by value. Exit code 1 when anything does.
 
+    Where limits are lowered, the daemon is asked who uses more already than they will allow; without
+    a daemon that is said, and the rest is shown.
+
     For example: policyd config diff /etc/policyd/policyd.yaml new.yaml
     """
     with reported():
-        lines = changes(load(old), load(new))
+        before, after = load(old), load(new)
+    lines = changes(before, after)
+    over: list[str] | None = None
+    try:
+        over = [str(one) for one in _over(AdminClient(admin), lowered(before, after))]
+    except DaemonError as error:
+        print(f"policyd: who is over the lowered limits is not known: {error}", file=sys.stderr)
     if json:
-        print_json({"changes": lines})
+        print_json({"changes": lines, "over": over})
     else:
-        print("\n".join(lines) or "no difference")
+        print("\n".join([*lines, *(over or [])]) or "no difference")
     if lines:
         raise typer.Exit(PROBLEM)
+
+
+def _over(client: AdminClient, limits: list[Lowered]) -> list[Over]:
+    """Return who is over lowered limits; the daemon is asked only where there are any. Raises DaemonError."""
+    found: list[Over] = []
+    for start in range(0, len(limits), _AT_ONCE):
+        answer = client.post("/v1/over", limits=limits[start : start + _AT_ONCE])
+        found += [Over(**one) for one in answer["over"]]
+    return found

@@ -56,7 +56,8 @@ def reload(admin: AdminOption = ADMIN, json: JsonOption = False) -> None:
     """Have the daemon read its configuration again; print what changed, or what is wrong with it.
 
     The same as SIGHUP, with an answer. A mistake changes nothing, one in an included file only that
-    file; the exit code is 1 then. What listen and store say changes at a restart only.
+    file; the exit code is 1 then. What listen and store say changes at a restart only. Who uses more
+    already than a lowered limit allows is shown, too.
 
     For example: policyd config check && policyd reload
     """
@@ -65,7 +66,8 @@ def reload(admin: AdminOption = ADMIN, json: JsonOption = False) -> None:
     if json:
         print_json(answer)
     else:
-        for line in [*answer["issues"], *answer["warnings"], *answer["changes"]] or ["nothing changed"]:
+        lines = [line for part in ("issues", "warnings", "changes", "over") for line in answer[part]]
+        for line in lines or ["nothing changed"]:
             print(line)
     if answer["issues"]:
         raise typer.Exit(PROBLEM)

@@ -185,7 +185,7 @@ def test_diff(good: Path, tmp_path: Path) -> None:
     lines = ["mode: observe -> enforce", "limits.domain-hourly.max: 400 -> 500"]
 
     assert run("diff", good, new) == (1, "".join(f"{line}\n" for line in lines), "")
-    assert json.loads(run("diff", good, new, "--json")[1]) == {"changes": lines}
+    assert json.loads(run("diff", good, new, "--json")[1]) == {"changes": lines, "over": []}
     assert run("diff", good, good) == (0, "no difference\n", "")
 
 

@@ -34,7 +34,7 @@ def test_reload_of_a_bad_file(site: Site) -> None:
     assert code == 1
     assert output.startswith(f"{site.path}:")
     assert json.loads(site.run("reload", "--json")[1]) == {
-        "changes": [], "issues": output.splitlines(), "warnings": [],
+        "changes": [], "issues": output.splitlines(), "warnings": [], "over": [],
     }  # fmt: skip
 
 
