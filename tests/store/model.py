@@ -81,6 +81,7 @@ class Model:
         if instance in self._messages or (outcome.admitted and instance):
             kept = self._messages.setdefault(instance, Message())
             kept.fingerprint, kept.answer = record.fingerprint, outcome
+            kept.settled = call.op is Op.SETTLE
         return outcome
 
     # operations
@@ -105,6 +106,8 @@ class Model:
             if charge.once and receipt and receipt.places:
                 charge = one.charge = charge._replace(cost=0)
             locked = charge.lock > 0 and self._locks.get(_name(charge), 0) > now
+            if charge.lock and not locked and call.op is Op.CHARGE:
+                self._locks.pop(_name(charge), None)  # for good, though the clock should step back
             asked = 0 if charge.type is CounterType.PACE else charge.cost
             fits = charge.cost == 0 or (one.used + asked <= charge.max and not locked)
             admitted = admitted and (fits or charge.observed)
