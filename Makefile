@@ -4,6 +4,7 @@
 #   make test            all tests; as root, with the Debian packages that they need
 #   make check           linters, types and the tests without other programs
 #   make bench           how fast it is
+#   make dashboards      write the dashboards for Grafana, and the picture of them
 #   make man             the manual pages, into build/man
 #   make deb             a Debian package, into build/ (on Debian, with its own python3)
 #   make screenshots     the pictures of the README, from a daemon that is run for them
@@ -14,7 +15,7 @@ MAILMAN := .venv-mailman
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q $(ARGS)
 
-.PHONY: run test check bench lint cover packages man deb screenshots
+.PHONY: run test check bench lint cover dashboards packages man deb screenshots
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run
@@ -27,7 +28,7 @@ check: lint
 	$(PYTEST) -m "not e2e"
 
 lint: $(VENV)/.test
-	$(BIN)/ruff check policyd tests bench
+	$(BIN)/ruff check policyd tests bench config
 	$(BIN)/mypy
 
 cover: $(VENV)/.test
@@ -46,8 +47,7 @@ man: $(VENV)/.run
 deb: $(VENV)/.run
 	@config/debian/build $(BIN)/python build
 
-screenshots: $(VENV)/.test packages
-	$(BIN)/python -m tests.screenshots
+.PHONY: run test check bench lint cover dashboards packages man deb screenshots
 
 packages:
 	@tests/install-packages

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import tempfile
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -52,6 +53,15 @@ class Prometheus:
         assert raw is not None, "Prometheus does not answer"
         answer = json.loads(raw)
         return {tuple(sorted(row["metric"].items())): float(row["value"][1]) for row in answer["data"]["result"]}
+
+    def course(self, expression: str, seconds: int) -> dict[tuple[tuple[str, str], ...], list[tuple[float, float]]]:
+        """Return what an expression had in the last seconds: time and value of each second."""
+        now = time.time()
+        asked = {"query": expression, "start": now - seconds, "end": now, "step": 1}
+        raw = self._get("/api/v1/query_range?" + urllib.parse.urlencode(asked))
+        assert raw is not None, "Prometheus does not answer"
+        rows = json.loads(raw)["data"]["result"]
+        return {tuple(row["metric"].items()): [(at, float(value)) for at, value in row["values"]] for row in rows}
 
     def wait(self, expression: str) -> float:
         """Return the value of an expression as soon as there is one (``sum(x) > 3`` has one when it is true)."""
