@@ -73,8 +73,9 @@ class DnsWatch:
                     await self._compare(before, name, finding.check, finding.state, finding.why)
             await asyncio.sleep(min(pause, settings.every / 1000 / len(domains)))
             if self._changed.is_set():
-                return
-        self._metrics.looked(counts, lists, self._clock.now() / 1000)
+                break
+        if not self._changed.is_set():
+            self._metrics.looked(counts, lists, self._clock.now() / 1000)
 
     def _configure(self, settings: DnsSettings | None) -> None:
         if settings == self._settings:

@@ -183,3 +183,12 @@ def test_a_domain_that_comes_or_goes_is_one_line(tmp_path: Path) -> None:
 
     assert compared(tmp_path, {}, {"accounts": domains}) == ['accounts.domains["a.example"]: added (shared)']
     assert compared(tmp_path, {"accounts": domains}, {}) == ['accounts.domains["a.example"]: removed']
+
+
+def test_the_dns_watch_is_told(tmp_path: Path) -> None:
+    """Key by key, and when it comes or goes."""
+    old, new = {"dns": "{mx: [mx.a.example], every: 6h}"}, {"dns": "{mx: [mx.b.example], every: 12h}"}
+
+    assert compared(tmp_path, old, new) == ["dns.mx: [mx.a.example] -> [mx.b.example]", "dns.every: 6h -> 12h"]
+    assert compared(tmp_path, {}, new) == ["dns: off -> on"]
+    assert compared(tmp_path, old, {}) == ["dns: on -> off"]

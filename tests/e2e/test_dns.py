@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from policyd.cli.client import AdminClient
 from tests.support.asker import Asker
 from tests.support.command import policyd
 from tests.support.daemon import LocalDaemon, Yaml, rate
@@ -135,6 +136,17 @@ def look_again(daemon: LocalDaemon) -> None:
     wait_round(daemon)
 
 
+def wait_mx(daemon: LocalDaemon, state: str) -> None:
+    """Wait until the MX of the domain was found so."""
+    until(lambda: daemon.metric("policyd_dns_domains", check="mx", state=state), f"the MX is {state}")
+
+
+def reload(daemon: LocalDaemon) -> None:
+    """Write the configuration and have it read again."""
+    daemon.write()
+    assert AdminClient(str(daemon.admin)).post("/v1/reload")["issues"] == []
+
+
 def told(daemon: LocalDaemon) -> list[tuple[str, str]]:
     """Return subject and reason of the events of the watch."""
     events = daemon.ask("/v1/events")["events"]
@@ -170,6 +182,17 @@ def test_the_watch_tells_that_our_address_is_listed(watching: LocalDaemon, serve
     look_again(watching)
     assert watching.metric("policyd_dnsbl_up", list="bl.test") == 0
     assert told(watching) == [listed, ("bl.test", "bl.test: works -> dead: its test entries")]
+
+
+def test_a_reload_begins_ends_and_changes_the_watch(watching: LocalDaemon, server: NameServer) -> None:
+    """What is new is looked at at once; what is no longer watched shows no number."""
+    for section, state in ((dns(server.address, mx=["mx.other.test"]), "wrong"), (dns(server.address), "ok")):
+        watching.configuration["dns"] = section
+        reload(watching)
+        wait_mx(watching, state)
+    del watching.configuration["dns"]
+    reload(watching)
+    assert watching.metric("policyd_dns_checked_timestamp_seconds") == 0
 
 
 def test_a_resolver_that_is_gone_changes_nothing(watching: LocalDaemon, server: NameServer) -> None:
