@@ -96,7 +96,7 @@ def test_status_of_a_mailbox_and_of_a_client(site: LoginDaemon, subject: str, li
     """Checks used and when it unlocks; failures of an address."""
     site.login(4)
     site.fail(2, remote="198.51.100.1")
-    _, row = site.run("status", subject, TZ="UTC")[1].splitlines()
+    row = site.run("status", subject, TZ="UTC")[1].splitlines()[1]
 
     assert row.split()[:4] == [subject, limit, "##########", "3/3" if subject == BOB else "2/2"]
     assert row.split()[-1] == ("22:26" if subject == BOB else "21:26")
