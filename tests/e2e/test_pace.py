@@ -15,6 +15,7 @@ from policyd.conf.schema import Transport
 from policyd.policy.pace import destination
 from tests.support.daemon import LocalDaemon, Serve, rate, settings
 from tests.support.mailhost import list_recipe, master_recipe, pace_recipe
+from tests.support.mailman import Mailman
 from tests.support.ports import free_port
 from tests.support.postfix import Postfix
 from tests.support.process import Process, configuration
@@ -134,9 +135,7 @@ def test_a_slow_transport_keeps_each_lists_pace(sink: Sink, redis_server: RedisS
     """Two lists send at once, no answer waits, and the small one is done while the large one is still paced."""
     lists, slow = free_port(), free_port()
     transport = Transport("slow", IPv4Network("127.0.2.0/24"), slow)
-    large = f"large@{domain}"
-    names = (f"{name}@{domain}" for name in ("small", "tiny", "little", "short"))
-    small = next(name for name in names if destination(transport, name) != destination(transport, large))
+    large, small = apart(transport, domain)
     with ExitStack() as running:
         host = Postfix(next_hop=sink.port)
         running.callback(host.stop)
@@ -155,11 +154,11 @@ def test_a_slow_transport_keeps_each_lists_pace(sink: Sink, redis_server: RedisS
         for address, members in ((large, 8), (small, 2)):
             bounces = address.replace("@", "-bounces@")
             for number in range(members):
-                assert send(lists, bounces, [f"m{number}@{address.partition('@')[0]}.{domain}.sink.test"]).queued == 1
-        sink.wait(f"{small.partition('@')[0]}.{domain}.sink.test", 2)
-        assert len(sink.to(f"large.{domain}.sink.test")) < 8
+                assert send(lists, bounces, [f"m{number}@{goal(address)}"]).queued == 1
+        sink.wait(goal(small), 2)
+        assert len(sink.to(goal(large))) < 8
         assert daemon.used(domain, "domain-hourly") == 10
-        sink.wait(f"large.{domain}.sink.test", 8)
+        sink.wait(goal(large), 8)
         assert daemon.metric("policyd_delayed_answers") == 0
         checked = check(host, made)
         assert "error:" not in checked, checked
@@ -173,3 +172,41 @@ def check(host: Postfix, made: object) -> str:
     command = [str(Path(sys.executable).parent / "policyd"), "config", "check", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     return done.stdout + done.stderr
+
+
+def test_two_mailman_lists_keep_their_paces_side_by_side(
+    mailman: Mailman, postfix: Postfix, sink: Sink, serve: Serve, domain: str
+) -> None:
+    """The small list is done while the large one is still paced; all members get one copy, and no score moves."""
+    transport = Transport("slow", IPv4Network("127.0.2.0/24"), free_port())
+    postfix.append(main=blocks("main.cf pace").replace("= 6s", "= 1s"), master=pace_recipe(transport.port))
+    mailman.deliver(postfix.port("lists"), verp=True)
+    large, small = apart(transport, domain)
+    sizes = {large: 8, small: 2}
+    for posting, size in sizes.items():
+        mailman.add_list(posting, [f"m{number}@{goal(posting)}" for number in range(size)])
+    pace = {"kind": "pace", "per": "list", "every": "1s", "by": "transport", "transport": str(transport)}
+    daemon = serve([domain], {"domain-hourly": rate(400), "list-pace": pace}, lists={"contexts": ["mailman"]})
+    for posting in sizes:
+        assert send(postfix.port("smtp"), f"author@{domain}", [posting]).queued == 1
+    sink.wait(goal(small), 2)
+    assert len(sink.to(goal(large))) < sizes[large]
+    for posting, size in sizes.items():
+        arrived = sorted(name for one in sink.wait(goal(posting), size) for name in one.recipients)
+        assert arrived == sorted(f"m{number}@{goal(posting)}" for number in range(size))
+        assert set(mailman.scores(posting).values()) == {0}
+    assert daemon.metric("policyd_delayed_answers") == 0
+    until(lambda: not mailman.queued(), "Mailman has no work left")
+
+
+def goal(posting: str) -> str:
+    """Return the domain of a list's members."""
+    name, _, domain = posting.partition("@")
+    return f"{name}.{domain}.sink.test"
+
+
+def apart(transport: Transport, domain: str) -> tuple[str, str]:
+    """Return two lists that have addresses of their own on the way."""
+    large = f"large@{domain}"
+    names = (f"{name}@{domain}" for name in ("small", "tiny", "little", "short"))
+    return large, next(name for name in names if destination(transport, name) != destination(transport, large))
