@@ -68,12 +68,15 @@ class Suspensions:
         self._doors: dict[str, Suspended] = {}
 
     async def put(self, suspended: Suspended) -> None:
-        """Put a suspension into force, in place of one of the same subject. Raises StoreError."""
+        """Put a suspension into force, in place of one of the same subject. Raises StoreError.
+
+        The index first: what Redis runs although nobody waits any more is seen by everybody then.
+        """
         lasts = suspended.until - suspended.at if suspended.until else _FOR_GOOD
         value, account = _value(suspended), suspended.account
         state, field = keys.state(keys.tag(account)), keys.suspension(suspended.name)
-        await put(self._store, state, field, value, lasts)
         await put(self._store, _ALL, _field(account, suspended.name), value, lasts + _WEEK)
+        await put(self._store, state, field, value, lasts)
         self._adopt({**self._mirror, (account, suspended.name): suspended})
 
     async def end(self, account: str, name: str) -> Suspended | None:

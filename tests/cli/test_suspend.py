@@ -11,6 +11,7 @@ from policyd.cli.client import AdminClient
 from policyd.errors import DaemonError
 from tests.cli.conftest import Serve, Site
 from tests.cli.test_events import events
+from tests.support.redis import RedisServer
 from tests.support.wait import until
 
 ME = f"{pwd.getpwuid(os.geteuid()).pw_name} (uid {os.geteuid()})"
@@ -116,6 +117,20 @@ def test_a_login_of_a_foreign_domain_is_told_apart(site: Site) -> None:
 def test_who_is_not_suspended_cannot_be_resumed(site: Site) -> None:
     """Exit code 1."""
     assert site.run("resume", "example.org") == (1, "", "policyd: example.org is not suspended\n")
+
+
+def test_without_the_store_nothing_is_promised(serve: Serve, redis_server: RedisServer) -> None:
+    """Exit code 75: try again later."""
+    site = serve(store={"timeout": "100ms"})
+    redis_server.pause()
+    try:
+        code, output, errors = suspend(site, "example.org")
+    finally:
+        redis_server.resume()
+
+    assert (code, output, errors) == (75, "", "policyd: the store does not answer\n")
+    until(lambda: suspend(site, "example.org")[0] == 0, "the store answers again")
+    assert site.send("alice@example.org", 1)[0].startswith("550 5.7.1 Sending is suspended; ")
 
 
 def test_it_is_counted(site: Site) -> None:
