@@ -52,6 +52,7 @@ def test_every_value_says_where_it_comes_from(tmp_path: Path) -> None:
         "over.script": ("quarantine", "domain example.net"),
         "over.list": ("defer", "default"),
         "recipients": ("all", "default"),
+        "strikes": ("-", "default"),
         "mode": ("enforce", "default"),
         "lifted_by": ("off-peak", "limit hourly"),
     }
@@ -104,6 +105,7 @@ def test_the_lines_can_be_read(tmp_path: Path) -> None:
         f"  over.script  quarantine          domain example.net ({file}:12:217)",
         "  over.list    defer               default",
         "  recipients   all                 default",
+        "  strikes      -                   default",
         "  mode         enforce             default",
         f"  lifted_by    off-peak            limit hourly ({file}:4:57)",
         "  lifted now until Fri 2026-10-30T08:00:00-04:00",
@@ -116,6 +118,7 @@ def test_the_lines_can_be_read(tmp_path: Path) -> None:
         f"  traffic     user     limit volume ({file}:5:83)",
         f"  over.user   defer    limit volume ({file}:5:97)",
         "  recipients  all      default",
+        "  strikes     -        default",
         "  mode        enforce  default",
         "  lifted_by   -        default",
         "",
