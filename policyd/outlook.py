@@ -19,11 +19,13 @@ from policyd.verdicts import resumes
 class LimitOutlook:
     """One limit that is in force for the account. ``unconcerned`` says why it does not look at the mail, if so.
 
-    ``action`` is what it would do by itself; ``observed``: it only says so. Of a pace ``counts`` is
-    empty, ``used`` is how long its next slot is away, ``max`` how long that may be, ``window`` its stretch, in ms.
+    ``counter`` is the type of its counter. ``action`` is what it would do by itself; ``observed``: it
+    only says so. Of a pace ``used`` is how long its next slot is away, ``max`` how long that may be,
+    ``window`` its stretch, in ms.
     """
 
     limit: str
+    counter: str
     subject: str
     counts: str
     used: int
@@ -112,14 +114,14 @@ def _looking(plan: ChargePlan, limit: Limit, charge: Charge, usage: Usage) -> Li
     if usage.episode is not None:
         action = action_over(limit, plan.traffic.kind, usage)
     return LimitOutlook(
-        limit.name, charge.subject, _counts(limit), usage.used, usage.max, charge.window, action.value,
-        charge.observed, resumes(usage), limit.origins.get("max", ""), "",
+        limit.name, charge.type.value, charge.subject, _counts(limit), usage.used, usage.max, charge.window,
+        action.value, charge.observed, resumes(usage), limit.origins.get("max", ""), "",
     )  # fmt: skip
 
 
 def _unconcerned(limit: Limit, why: str) -> LimitOutlook:
     origin = limit.origins.get("max", "")
-    return LimitOutlook(limit.name, "", "", 0, 0, 0, "", observed=False, resumes="", origin=origin, unconcerned=why)
+    return LimitOutlook(limit.name, "", "", "", 0, 0, 0, "", observed=False, resumes="", origin=origin, unconcerned=why)
 
 
 def _counts(limit: Limit) -> str:

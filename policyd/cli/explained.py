@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from policyd.cli.output import printable
+from policyd.model import CounterType
 from policyd.policy.decide import duration
 
 _LABEL = 12
@@ -94,7 +95,7 @@ def _looked(one: dict[str, Any]) -> str:
     only = ", only observed" if one["observed"] and one["action"] != "accept" else ""
     resumes = f" until {_moment(one['resumes'])}" if one["resumes"] not in {"", "never"} else ""
     never = ": can never fit" if one["resumes"] == "never" else ""
-    if not one["counts"]:
+    if one["counter"] == CounterType.PACE:
         away = f"the next slot is {one['used'] / 1000:g} s away" if one["used"] else "a slot is free"
         return f"one in {duration(one['window'])} for {one['subject']}, {away}: {verb}{resumes}{only}"
     return f"{_used(one)} used by {one['subject']}: {verb}{resumes}{never}{only}"

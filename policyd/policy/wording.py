@@ -48,7 +48,7 @@ def unconcerned(config: Config, limit: Limit, kind: TrafficKind, now: int, *, he
         return f"lifted while {limit.lifted_by} is open"
     if isinstance(limit, PaceLimit) and limit.transport is not None:
         return f"kept by the transport {limit.transport.name} of Postfix"
-    if isinstance(limit, RateLimit) and limit.max is None:
+    if getattr(limit, "max", 0) is None:
         return "unlimited"
     elsewhere = here and getattr(limit, "recipients", Recipients.ALL) is Recipients.REMOTE
     return "looks at recipients elsewhere only" if elsewhere else "spared by exempt"

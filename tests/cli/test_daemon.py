@@ -12,7 +12,8 @@ from tests.cli.conftest import Site
 from tests.support.command import PROGRAM, policyd
 
 COMMANDS = [
-    "serve", "reload", "query", "status", "config check", "config show", "config schema", "config diff",
+    "serve", "reload", "query", "status", "explain", "events", "replay", "config check", "config show",
+    "config schema", "config diff",
 ]  # fmt: skip
 
 
