@@ -81,7 +81,15 @@ class Per(Word):
     SENDER = "sender"
     CLIENT = "client"
     LIST = "list"
+    LIST_FAMILY = "list-family"
     MAILBOX = "mailbox"
+
+
+class Family(Word):
+    """Which lists of an account are judged together: those that share a stem, or all."""
+
+    STEM = "stem"
+    ACCOUNT = "account"
 
 
 class MailProtocol(Word):

@@ -176,7 +176,7 @@ class Service:
             self._leave(decision, place)
             self._without_store(decision, outcome)
             return
-        verdict = decide(decision.plan, outcome)
+        verdict = decide(decision.plan, outcome, decision.config.schedules)
         if message is not None:
             message.fingerprint = _fingerprint(decision.request)
             message.charged = message.charged or outcome.admitted

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, replace
 
-from policyd.conf.schema import Config, RateLimit, Terms
+from policyd.conf.schema import Config, RateLimit, SizeLimit, Terms
 from policyd.model import NEVER_FITS, UNLISTED, Charge, Mode, Per, Usage
 from policyd.policy.decide import moment
 from policyd.policy.limits import counter_type
 from policyd.policy.logins import is_client_account
+from policyd.policy.sizes import size_look
 from policyd.policy.subject import find_subject
 from policyd.raises import Raises
 from policyd.store.base import Call, Op
@@ -88,17 +89,22 @@ class Status:
     async def own(self, config: Config, account: str, name: str) -> list[Gauge]:
         """Return the gauges of an account as a whole, or only those of an address within it. Raises StoreError."""
         gauges = await self._gauges(config, counters_of(config, account, name))
-        per_list = {limit.name for limit in terms_of_account(config, account).rates if limit.per is Per.LIST}
+        per_list = {limit.name for limit in terms_of_account(config, account).limits if limit.per is Per.LIST}
         return [gauge for gauge in gauges if gauge.used or gauge.limit not in per_list]
 
     async def _gauges(self, config: Config, entries: list[Entry]) -> list[Gauge]:
         gauges = []
         for entry in entries:
             terms = terms_of_account(config, entry.account)
-            limit = next((one for one in terms.rates if one.name == entry.limit), None)
-            if limit is None or limit.max is None:
+            limit = next((one for one in terms.limits if one.name == entry.limit), None)
+            if not isinstance(limit, RateLimit | SizeLimit) or limit.max is None:
                 continue
-            charge = Charge(counter_type(limit), limit.name, entry.subject, 1, limit.max, limit.window, lock=limit.lock)
+            if isinstance(limit, SizeLimit):
+                charge = size_look(config, limit, entry.subject)
+            else:
+                charge = Charge(
+                    counter_type(limit), limit.name, entry.subject, 1, limit.max, limit.window, lock=limit.lock
+                )
             outcome = await self._store.ask(Call(Op.PEEK, entry.account, None, (charge,)))
             found = gauge(config, terms, limit, entry, outcome.usages[0])
             if found.max != limit.max:
@@ -113,20 +119,24 @@ class Status:
 
 def counters_of(config: Config, account: str, name: str) -> list[Entry]:
     """Return the counters of an account as a whole, or those of an address within it."""
-    limits = terms_of_account(config, account).rates
+    limits = terms_of_account(config, account).limits
     if not name:
         return [Entry(account, limit.name, account) for limit in limits if limit.per is Per.DOMAIN]
     per = {Per.CLIENT} if is_client_account(account) else _ADDRESSES
     return [Entry(account, limit.name, name) for limit in limits if limit.per in per]
 
 
-def gauge(config: Config, terms: Terms, limit: RateLimit, entry: Entry, usage: Usage) -> Gauge:
+def gauge(config: Config, terms: Terms, limit: RateLimit | SizeLimit, entry: Entry, usage: Usage) -> Gauge:
     """Return what one counter held when the store looked at it."""
     mode = Mode.OBSERVE if Mode.OBSERVE in {config.mode, limit.mode} else Mode.ENFORCE
     resumes = "never" if usage.fits_at == NEVER_FITS else moment(usage.fits_at) if usage.fits_at else ""
+    if isinstance(limit, RateLimit):
+        counts, window = limit.counts.value, limit.window
+    else:
+        counts, window = "addresses", limit.remember
     return Gauge(
-        entry.account, terms.plan, limit.name, entry.subject, limit.counts.value, usage.used, usage.max,
-        limit.window, mode.value, resumes, limit.origins.get("max", ""),
+        entry.account, terms.plan, limit.name, entry.subject, counts, usage.used, usage.max,
+        window, mode.value, resumes, limit.origins.get("max", ""),
     )  # fmt: skip
 
 

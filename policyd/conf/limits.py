@@ -12,7 +12,6 @@ from policyd.conf.nodes import Node, Scalar, Table
 from policyd.conf.schema import Transport
 from policyd.conf.structures import Key, ListOf, MapOf, Record, Values, table
 from policyd.conf.values import (
-    LATER,
     Json,
     Placed,
     Spot,
@@ -25,7 +24,7 @@ from policyd.conf.values import (
     whole_number,
     word,
 )
-from policyd.model import Action, Counts, MailProtocol, Mode, Per, Recipients, TrafficKind, Way
+from policyd.model import Action, Counts, Family, MailProtocol, Mode, Per, Recipients, TrafficKind, Way
 
 UNLIMITED = "unlimited"
 LIMITED_TRAFFIC = (TrafficKind.USER, TrafficKind.SCRIPT, TrafficKind.LIST, TrafficKind.RELAYED)
@@ -34,8 +33,6 @@ LIMITED_TRAFFIC = (TrafficKind.USER, TrafficKind.SCRIPT, TrafficKind.LIST, Traff
 OverByTraffic = Mapping[TrafficKind | None, Placed[Action]]
 """What is written below ``over``; None stands for all traffic of the limit."""
 
-_LATER_KINDS = ("size",)
-_LATER_KEYS = ("remember", "family")
 _HIGHEST_PORT = 65_535
 
 
@@ -150,9 +147,10 @@ COUNTS = Key(
 )
 PER = Key(
     "per",
-    word(Per, "something to count for", "domain", later=("list-family",)),
+    word(Per, "something to count for", "domain"),
     "What is counted for: domain (the default), user, sender, client or list, each within its account; of logins: "
-    "mailbox (the default), client or domain; of failed-logins: client, whoever is attacked.",
+    "mailbox (the default), client or domain; of failed-logins: client, whoever is attacked. Of a size: list (the "
+    "default) or list-family.",
 )
 MAX = Key(
     "max",
@@ -161,7 +159,8 @@ MAX = Key(
         {"type": "string", "pattern": units.SIZE_PATTERN},
         {"const": UNLIMITED},
     ]}),
-    "How much is let through in any window: a number, a size where bytes are counted, or unlimited.",
+    "How much is let through in any window: a number, a size where bytes are counted, or unlimited. Of a size: how "
+    "many addresses a list may have.",
     required=True,
 )  # fmt: skip
 WINDOW = Key(
@@ -222,12 +221,20 @@ TRANSPORT = Key(
     "The transport in master.cf, and its next hop: each subject has an address of its own in the network.",
 )
 
+REMEMBER = Key(
+    "remember", duration("7d", units.HOUR, 31 * units.DAY), "How long a list that was too large is taken for too large."
+)
+FAMILY = Key(
+    "family",
+    word(Family, "a choice of lists", "stem"),
+    "Which lists are judged together: stem (news1, news2 and news-b; the default), or account (all).",
+)
+
 _EXAMPLE = "{kind: rate, max: 400, window: 1h}"
 
 RATE = table(
     KIND, COUNTS, PER, MAX, WINDOW, OVER, TRAFFIC, RECIPIENTS, STRIKES, PROTOCOLS, LOCK, TELL, MODE, LIFTED_BY,
     example=_EXAMPLE,
-    later=_LATER_KEYS,
 )  # fmt: skip
 """A limit of kind rate."""
 
@@ -235,11 +242,16 @@ PACE = table(
     _kind("pace"), PER, EVERY, BY, DELAY_UP_TO, TRANSPORT, OVER, TRAFFIC, RECIPIENTS, STRIKES, MODE,
     LIFTED_BY,
     example="{kind: pace, per: list, every: 6s, by: answer, delay_up_to: 20s}",
-    later=_LATER_KEYS,
 )  # fmt: skip
 """A limit of kind pace."""
 
-KINDS = {"rate": RATE, "pace": PACE}
+SIZE = table(
+    _kind("size"), PER, MAX, REMEMBER, FAMILY, OVER, STRIKES, MODE, LIFTED_BY,
+    example="{kind: size, per: list, max: 1000}",
+)  # fmt: skip
+"""A limit of kind size."""
+
+KINDS = {"rate": RATE, "pace": PACE, "size": SIZE}
 """The keys of each kind of limit. A key that several kinds have is one object."""
 
 _CHANGEABLE = {key.name: key for kind in KINDS.values() for key in kind.keys if key.name != KIND.name}
@@ -247,15 +259,14 @@ _CHANGEABLE = {key.name: key for kind in KINDS.values() for key in kind.keys if 
 CHANGE = Record(
     tuple(Key(key.name, key.shape, key.doc) for key in _CHANGEABLE.values()),
     "{max: 800}",
-    frozenset(_LATER_KEYS),
-    {"kind": "a limit keeps its kind; write a limit of another name"},
+    hints={"kind": "a limit keeps its kind; write a limit of another name"},
 )
 """The fields of a limit, of any kind, that a plan or a domain can alter."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Limit:
-    """A limit of any kind. One of a kind that is reserved is a single mistake, whatever is in it."""
+    """A limit of any kind. One of an unknown kind is a single mistake, whatever is in it."""
 
     example: str = _EXAMPLE
 
@@ -266,11 +277,8 @@ class _Limit:
             return RATE.read(node, at)
         if written.text in KINDS:
             return KINDS[written.text].read(node, at)
-        if written.text in _LATER_KINDS:
-            problem, cure = f"the kind {written.text} {LATER}", "remove the limit, and its name from the plans"
-        else:
-            problem, cure = f'"{shown(written.text)}" is no kind of limit', did_you_mean(written.text, KINDS)
-        at.key(KIND.name).report(written.place, problem, cure)
+        problem = f'"{shown(written.text)}" is no kind of limit'
+        at.key(KIND.name).report(written.place, problem, did_you_mean(written.text, KINDS))
         return None
 
     def schema(self) -> Json:

@@ -8,6 +8,11 @@ from policyd.conf.values import Unfit, Value, name, text, whole_number
 from policyd.errors import PatternError
 from policyd.pattern import SenderPattern, sender_pattern
 
+MOST_RECIPIENTS = 200
+"""The recipients that make a mailing stand in one small value of the store, which each call reads."""
+
+_WHOLE = 100
+
 
 def _address(written: str) -> str | Unfit:
     address = normalise(written, "")
@@ -26,6 +31,20 @@ def _pattern(written: str) -> SenderPattern | Unfit:
 def _size(written: str) -> int | Unfit:
     size = whole_number(written)
     return Unfit(size.problem, "write how many addresses it mails, such as 850") if isinstance(size, Unfit) else size
+
+
+def _recipients(written: str) -> int | Unfit:
+    number = whole_number(written)
+    if isinstance(number, Unfit) or number > MOST_RECIPIENTS:
+        return Unfit(f'"{shown(written)}" is no number of recipients', f"write a number up to {MOST_RECIPIENTS}")
+    return number
+
+
+def _percent(written: str) -> int | Unfit:
+    number = whole_number(written.removesuffix("%"))
+    if not written.endswith("%") or isinstance(number, Unfit) or number > _WHOLE:
+        return Unfit(f'"{shown(written)}" is no percentage', "write 0% to 100%")
+    return number
 
 
 ADDRESS = Value(_address, "an address", "news@example.org", {"type": "string", "pattern": r"^[^\s]+@[^@\s]+$"})
@@ -62,10 +81,21 @@ KNOWN = Key(
     "List software with one constant envelope sender, such as phpList: that sender, and whose it is.",
 )
 
+MAILING_OVER = Key(
+    "mailing_over",
+    Value(_recipients, "a number of recipients", "20", {"type": "integer", "minimum": 0, "maximum": MOST_RECIPIENTS}),
+    "To more recipients within 15 min a fan-out is a mailing; below it is administrivia, which no size limit looks at.",
+)
+SEEN_SLACK = Key(
+    "seen_slack",
+    Value(_percent, "a percentage", "10%", {"type": "string", "pattern": "^[0-9]{1,3}%$"}),
+    "By how much a list may be larger whose size only its mailings have shown: members come and go.",
+)
+
 LISTS = table(
-    CONTEXTS, USERS, PATTERNS, KNOWN,
+    CONTEXTS, USERS, PATTERNS, KNOWN, MAILING_OVER, SEEN_SLACK,
     example="{contexts: [mailman], users: [list]}",
-    later=("mailing_over", "seen_slack", "outside_hours"),
+    later=("outside_hours",),
 )  # fmt: skip
 
 
@@ -76,6 +106,8 @@ def lists(values: Values, at: At) -> Lists:
         frozenset(values.get(USERS, ())),
         values.get(PATTERNS, ()),
         _known(values.get(KNOWN, ()), at.key(KNOWN.name)),
+        values.get(MAILING_OVER, Lists().mailing_over),
+        values.get(SEEN_SLACK, Lists().seen_slack),
     )
 
 

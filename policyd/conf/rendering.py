@@ -6,9 +6,9 @@ from itertools import groupby
 from policyd.conf import units
 from policyd.conf.limits import UNLIMITED
 from policyd.conf.schedules import ALL_DAY, DAYS, Hours
-from policyd.conf.schema import KnownList, Limit, PaceLimit, RateLimit, Schedule
+from policyd.conf.schema import KnownList, Limit, PaceLimit, RateLimit, Schedule, SizeLimit
 from policyd.conf.strikes import shown_strikes
-from policyd.model import LOGIN_COUNTS, Counts, MailProtocol, TrafficKind, Way
+from policyd.model import LOGIN_COUNTS, Counts, MailProtocol, Per, TrafficKind, Way
 
 DEFAULT = "default"
 """The origin of a field that nobody wrote."""
@@ -16,7 +16,13 @@ DEFAULT = "default"
 
 def fields(limit: Limit) -> dict[str, str]:
     """Return all fields of a limit as text; ``over`` by traffic, as ``over.user``."""
-    own = _of_rate(limit) if isinstance(limit, RateLimit) else _of_pace(limit) if isinstance(limit, PaceLimit) else {}
+    own: dict[str, str] = {}
+    if isinstance(limit, RateLimit):
+        own = _of_rate(limit)
+    elif isinstance(limit, PaceLimit):
+        own = _of_pace(limit)
+    elif isinstance(limit, SizeLimit):
+        own = _of_size(limit)
     return own | {"mode": limit.mode.value, "lifted_by": limit.lifted_by or "-"}
 
 
@@ -27,6 +33,8 @@ def summary(limit: Limit) -> str:
         most = f"{amount(limit)} {limit.counts} in {units.duration_text(limit.window)} "
     elif isinstance(limit, PaceLimit):
         most = f"one recipient each {units.duration_text(limit.every)} by {limit.transport or 'delayed answers'} "
+    elif isinstance(limit, SizeLimit):
+        most = f"{amount(limit)} addresses "
     return f"{most}per {limit.per}"
 
 
@@ -58,6 +66,14 @@ def _of_pace(limit: PaceLimit) -> dict[str, str]:
     return shown | _of_mail(limit)
 
 
+def _of_size(limit: SizeLimit) -> dict[str, str]:
+    shown = {"per": limit.per.value, "max": amount(limit), "remember": units.duration_text(limit.remember)}
+    if limit.per is Per.LIST_FAMILY:
+        shown |= {"family": limit.family.value}
+    strikes = shown_strikes(limit.strikes) if limit.strikes else "-"
+    return shown | {f"over.{TrafficKind.LIST}": limit.over[TrafficKind.LIST].value, "strikes": strikes}
+
+
 def _of_mail(limit: RateLimit | PaceLimit) -> dict[str, str]:
     return {
         "traffic": ", ".join(kind for kind in TrafficKind if kind in limit.traffic),
@@ -75,11 +91,12 @@ def origin(limit: Limit, field: str) -> str:
     return written or DEFAULT
 
 
-def amount(limit: RateLimit) -> str:
-    """Return the max of a rate limit as text."""
+def amount(limit: RateLimit | SizeLimit) -> str:
+    """Return the max of a limit as text."""
     if limit.max is None:
         return UNLIMITED
-    return units.size_text(limit.max) if limit.counts is Counts.BYTES else str(limit.max)
+    in_bytes = isinstance(limit, RateLimit) and limit.counts is Counts.BYTES
+    return units.size_text(limit.max) if in_bytes else str(limit.max)
 
 
 def known_list(known: KnownList) -> str:

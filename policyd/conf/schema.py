@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from policyd.conf.penalty import SpamTraps, Strikes
 from policyd.errors import Issue
-from policyd.model import Action, Counts, MailProtocol, Mode, Per, Recipients, TrafficKind
+from policyd.model import Action, Counts, Family, MailProtocol, Mode, Per, Recipients, TrafficKind
 from policyd.pattern import SenderPattern
 
 Network = IPv4Network | IPv6Network
@@ -148,6 +148,15 @@ class PaceLimit(Limit):
     transport: Transport | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeLimit(Limit):
+    """At most ``max`` (None: unlimited) addresses on a list or family; the largest size seen counts ``remember`` ms."""
+
+    max: int | None
+    remember: int = 7 * 86_400_000
+    family: Family = Family.STEM
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What is in force for an account: the plan's name and its limits, in the order of ``apply``."""
@@ -217,13 +226,16 @@ class KnownList:
 class Lists:
     """How list software is known: by ``contexts`` (policy_contexts or ports) and Unix ``users`` of its own.
 
-    ``patterns`` and ``known`` are of envelope senders, beside those that are built in.
+    ``patterns`` and ``known`` are of envelope senders, beside those that are built in. A mailing has more than
+    ``mailing_over`` recipients; ``seen_slack`` is the grace, in percent, of a size that only mailings have shown.
     """
 
     contexts: frozenset[str] = frozenset()
     users: frozenset[str] = frozenset()
     patterns: tuple[SenderPattern, ...] = ()
     known: Mapping[str, KnownList] = field(default_factory=dict)
+    mailing_over: int = 20
+    seen_slack: int = 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from policyd.conf import paces, rates
+from policyd.conf import paces, rates, sizes
 from policyd.conf.issues import At, Place, did_you_mean
-from policyd.conf.limits import COUNTS, KIND, LIFTED_BY, MODE, OVER, PACE, RATE, STRIKES, TRAFFIC, OverByTraffic
+from policyd.conf.limits import COUNTS, KIND, LIFTED_BY, MODE, OVER, PACE, RATE, SIZE, STRIKES, TRAFFIC, OverByTraffic
 from policyd.conf.schema import Limit, Schedule
 from policyd.conf.strikes import strikes
 from policyd.conf.structures import Pair, Record, Values
@@ -72,6 +72,7 @@ _KINDS = {
     "pace": _Kind(
         PACE, rates.traffic, paces.check, paces.pace, (Action.DELAY, Action.DEFER, Action.ACCEPT), _DELAY
     ),
+    "size": _Kind(SIZE, sizes.traffic, sizes.check, sizes.size, (Action.DEFER, Action.ACCEPT), DEFAULT_OVER),
 }  # fmt: skip
 
 

@@ -1,8 +1,10 @@
 """From the store's outcome to the verdict, and to the one line of text that explains it."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
-from policyd.conf.schema import Limit, PaceLimit, RateLimit
+from policyd.conf.schema import Limit, PaceLimit, RateLimit, Schedule, SizeLimit
 from policyd.model import (
     LOGIN_COUNTS,
     NEVER_FITS,
@@ -16,6 +18,7 @@ from policyd.model import (
     Verdict,
 )
 from policyd.policy.plan import ChargePlan
+from policyd.policy.schedule import next_change
 
 ACCEPT = Verdict(Action.ACCEPT)
 
@@ -23,11 +26,12 @@ LONGEST_TEXT = 199
 """Characters of a verdict's text."""
 
 _SEVERITY = {Action.ACCEPT: 0, Action.QUARANTINE: 1, Action.DEFER: 2, Action.REJECT: 3}
+_NO_SCHEDULES: Mapping[str, Schedule] = MappingProxyType({})
 _UNITS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"))
 
 
-def decide(plan: ChargePlan, outcome: Outcome) -> Verdict:
-    """Return the verdict on a request.
+def decide(plan: ChargePlan, outcome: Outcome, schedules: Mapping[str, Schedule] = _NO_SCHEDULES) -> Verdict:
+    """Return the verdict on a request; ``schedules`` say when those open that lift a limit.
 
     Of several limits that refuse, the severest action is taken, then the one that is over for longest.
     """
@@ -44,7 +48,11 @@ def decide(plan: ChargePlan, outcome: Outcome) -> Verdict:
         fits_at = usage.fits_at if usage.fits_at != NEVER_FITS else 1 << 62
         if (_SEVERITY[action], fits_at) > worst:
             worst = (_SEVERITY[action], fits_at)
-            found = Verdict(action, _text(limit, charge.cost, usage), index)
+            if isinstance(limit, SizeLimit):
+                text = size_text(limit, charge.subject, usage, plan.terms.plan, _opens(limit, schedules, outcome.now))
+            else:
+                text = _text(limit, charge.cost, usage)
+            found = Verdict(action, text, index)
     return found
 
 
@@ -104,6 +112,20 @@ def duration(window: int) -> str:
         if window % size == 0:
             return f"{window // size}{unit}"
     return f"{window}ms"
+
+
+def size_text(limit: SizeLimit, subject: str, usage: Usage, plan: str, opens: int | None) -> str:
+    """Return why a list, or a family of lists, is too large, and when it may mail: then, or on another plan."""
+    ref = f"ref {usage.episode.ref}" if usage.episode and usage.episode.ref else ""
+    what = f"{subject} has {usage.used} addresses, {usage.max} are allowed on plan {plan}"
+    when = f"mail flows from {moment(opens)} on" if opens is not None else ""
+    return _line(limit.name, "; ".join(part for part in (what, when, ref) if part))
+
+
+def _opens(limit: Limit, schedules: Mapping[str, Schedule], now: int) -> int | None:
+    """Return when a limit that is in force will be lifted, None for never."""
+    schedule = schedules.get(limit.lifted_by)
+    return next_change(schedule, now) if schedule is not None else None
 
 
 def _text(limit: Limit, cost: int, usage: Usage) -> str:

@@ -1,6 +1,6 @@
 """Which limits look at a request, what they count for, and what one request costs them."""
 
-from policyd.conf.schema import Config, Limit, RateLimit, Terms
+from policyd.conf.schema import Config, Limit, RateLimit, SizeLimit, Terms
 from policyd.model import Action, CounterType, Counts, Mode, Per, Traffic, TrafficKind
 from policyd.policy.schedule import is_open
 
@@ -22,7 +22,7 @@ def rates_in_force(config: Config, terms: Terms, kind: TrafficKind, now: int) ->
 def in_force(config: Config, terms: Terms, kind: TrafficKind, now: int) -> list[Limit]:
     """Return the limits of ``terms``, of any kind, that look at a kind of traffic at ``now`` and have a maximum."""
     looking = (limit for limit in terms.limits if kind in limit.traffic and not is_lifted(config, limit, now))
-    return [limit for limit in looking if not (isinstance(limit, RateLimit) and limit.max is None)]
+    return [limit for limit in looking if not (isinstance(limit, RateLimit | SizeLimit) and limit.max is None)]
 
 
 def is_lifted(config: Config, limit: Limit, now: int) -> bool:

@@ -6,10 +6,11 @@ from fnmatch import translate
 from typing import NamedTuple
 
 from policyd.address import normal_form, normalise
-from policyd.conf.schema import Config, Limit, PaceLimit, RateLimit, Terms
-from policyd.model import Charge, Counts, Per, PolicyRequest, Recipients, Sure, Traffic
+from policyd.conf.schema import Config, Limit, PaceLimit, RateLimit, SizeLimit, Terms
+from policyd.model import Charge, CounterType, Counts, Per, PolicyRequest, Recipients, Sure, Traffic
 from policyd.policy.limits import counter_type, in_force, is_observed, subject, terms_of
 from policyd.policy.pace import destination, longest_wait, pace_charge
+from policyd.policy.sizes import by_posting, size_charge
 from policyd.policy.suspendable import suspendable
 from policyd.policy.traffic import Attribution, within
 
@@ -69,6 +70,7 @@ class Planner:
         self.config = config
         self._attribution = Attribution(config)
         self._delimiter = config.accounts.delimiter
+        self._lists = by_posting(config.lists.known)
         self._exempt_recipients = pattern_of(config.exempt.recipients)
         self._exempt_logins = pattern_of(config.exempt.logins)
         self._standings: dict[tuple[str, str, bool, str, int, str], _Standing] = {}
@@ -90,14 +92,15 @@ class Planner:
         """Return the charges of a whole message (END-OF-MESSAGE), for ``recipient_count`` recipients.
 
         ``known`` is what its recipients were attributed to: one message has one account, though
-        Postfix may ask about its end with another policy_context.
+        Postfix may ask about its end with another policy_context. Its end says nothing of the size
+        of a list, which its recipients have told.
         """
         standing = self._standing(request, owner)
         if known is not None and known != standing.traffic:
             standing = self._new_standing(known, request)
         recipients = min(request.recipient_count, MOST_RECIPIENTS)
         exempt = self._is_exempt(request, request.recipient if recipients == 1 else "")
-        return self._plan(standing, request, now, recipients, exempt=exempt)
+        return _without_sizes(self._plan(standing, request, now, recipients, exempt=exempt))
 
     def _standing(self, request: PolicyRequest, owner: Owner) -> _Standing:
         local = self._attribution.is_local(request.client_address)
@@ -153,6 +156,8 @@ class Planner:
         if isinstance(limit, PaceLimit) and limit.transport is None:
             looked_at = 0 if self._is_skipped(limit, request) else recipients
             return pace_charge(self.config, limit, traffic.kind, named, looked_at)
+        if isinstance(limit, SizeLimit):
+            return size_charge(self.config, limit, traffic, self._lists.get(traffic.list), request.recipient)
         return None
 
     def _transport(self, looking: list[Limit], traffic: Traffic, request: PolicyRequest) -> str:
@@ -214,9 +219,16 @@ class Planner:
         return domain in self.config.accounts.local_names or self._is_hosted(recipient)
 
 
+def _without_sizes(plan: ChargePlan) -> ChargePlan:
+    if all(charge.type is not CounterType.SET for charge in plan.charges):
+        return plan
+    kept = [pair for pair in zip(plan.limits, plan.charges, strict=True) if pair[1].type is not CounterType.SET]
+    return plan._replace(limits=tuple(limit for limit, _ in kept), charges=tuple(charge for _, charge in kept))
+
+
 def _varies(limit: Limit) -> bool:
     """Return whether what a limit charges for one recipient depends on more than its sender."""
-    if limit.lifted_by or limit.per is Per.CLIENT:
+    if limit.lifted_by or limit.per is Per.CLIENT or isinstance(limit, SizeLimit):
         return True
     if isinstance(limit, RateLimit) and limit.counts is Counts.BYTES:
         return True

@@ -55,7 +55,7 @@ def encode(call: Call, now: int, not_after: int, seed: bytes) -> tuple[bytes, ..
     op, account, record, charges, suspensions = call
     tagged = keys.tag(account)
     # A list has another member in each call.
-    words = _words.__wrapped__ if charges and charges[-1].member else _words
+    words = _words.__wrapped__ if any(one.member for one in charges) else _words
     count, names, argv = words(account, charges, suspensions)
     if record is None:
         head = _HEAD(_OPS[op], now, not_after, 0, 0, 0, len(suspensions))

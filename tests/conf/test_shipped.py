@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from policyd.conf.load import load
-from policyd.conf.schema import Config, DelayBounds, Endpoint, PaceLimit
+from policyd.conf.schema import Config, DelayBounds, Endpoint, PaceLimit, SizeLimit
 from policyd.model import Action, Counts, MailProtocol, Mode, Per, TrafficKind
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -58,6 +58,25 @@ def test_lists_and_relayed_mail_are_never_rejected(shipped: Config) -> None:
     assert [(limit.name, limit.max, limit.over) for limit in shipped.relayed.rates] == [
         ("unlisted-hourly", 2000, {TrafficKind.RELAYED: Action.DEFER})
     ]
+
+
+@pytest.mark.parametrize(
+    ("plan", "sizes"),
+    [
+        ("shared", {"list-size": 1000, "list-family": 1000, "list-off-peak": 900}),
+        ("semi-dedicated", {"list-size": 5000, "list-family": 5000, "list-off-peak": 900}),
+        ("dedicated", {}),
+    ],
+)
+def test_lists_are_as_large_as_the_terms_let_them(plan: str, sizes: dict[str, int], shipped: Config) -> None:
+    """T3, T4 and T6: a list, its family, and a list in the daytime."""
+    limits = [limit for limit in shipped.plans[plan].limits if isinstance(limit, SizeLimit)]
+
+    assert {limit.name: limit.max for limit in limits} == sizes
+    assert [limit.name for limit in limits if limit.mode is Mode.OBSERVE] == ["list-family"][: len(sizes)]
+    assert {limit.name: limit.lifted_by for limit in limits if limit.lifted_by} == (
+        {"list-off-peak": "off-peak"} if sizes else {}
+    )
 
 
 def test_a_new_admin_starts_safely(shipped: Config) -> None:

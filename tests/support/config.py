@@ -17,6 +17,7 @@ from policyd.conf.schema import (
     PaceLimit,
     RateLimit,
     Schedule,
+    SizeLimit,
     StoreSettings,
     Terms,
 )
@@ -49,6 +50,12 @@ def pace(name: str = "list-pace", every: int = 6000, delay_up_to: int = 30_000, 
     traffic = frozenset(fields.pop("traffic", _DEFAULT_TRAFFIC))
     over = dict.fromkeys(traffic, fields.pop("over", Action.DELAY))
     return PaceLimit(name=name, every=every, delay_up_to=delay_up_to, traffic=traffic, over=over, **fields)
+
+
+def size(name: str = "list-size", max: int | None = 1000, per: Per = Per.LIST, **fields: Any) -> SizeLimit:  # noqa: A002
+    """Return a limit of the size of a list."""
+    over = {TrafficKind.LIST: fields.pop("over", Action.DEFER)}
+    return SizeLimit(name=name, max=max, per=per, traffic=frozenset(over), over=over, **fields)
 
 
 MAILMAN = Lists(contexts=frozenset({"mailman"}))

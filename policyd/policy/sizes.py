@@ -1,0 +1,75 @@
+"""How large a list may be: its charge, and which lists are judged together."""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from hashlib import blake2b
+
+from policyd.address import normal_form
+from policyd.conf.schema import Config, KnownList, SizeLimit
+from policyd.model import Charge, CounterType, Family, Member, Per, Sure, Traffic
+from policyd.policy.limits import is_observed
+
+_NUMBERED = re.compile(r"(?:[-_.]?[0-9]+|[-_.][a-z])$", re.ASCII)
+_LONGEST_KEY = 64
+
+
+def by_posting(known: Mapping[str, KnownList]) -> dict[str, KnownList]:
+    """Return the lists that the configuration names, by their posting address."""
+    return {one.posting: one for one in known.values()}
+
+
+def size_charge(config: Config, limit: SizeLimit, traffic: Traffic, named: KnownList | None, recipient: str) -> Charge:
+    """Return what a size limit charges for one recipient of a list.
+
+    ``named`` is what the configuration says of the list. Who only claims to be a list is counted as
+    another one: he is limited, and no judge of the list.
+    """
+    subject = size_subject(limit, traffic.list, named)
+    known = named.size if named and limit.per is Per.LIST else None
+    member = Member(digest(traffic.account, recipient), known, config.lists.seen_slack, config.lists.mailing_over)
+    return Charge(
+        CounterType.SET,
+        limit.name,
+        subject if traffic.sure is Sure.VERIFIED else f"{subject} ({traffic.sure})",
+        1,
+        limit.max or 0,
+        limit.remember,
+        observed=is_observed(config, limit, traffic.kind),
+        member=member,
+    )
+
+
+def size_look(config: Config, limit: SizeLimit, subject: str) -> Charge:
+    """Return a charge to look at a list, or a family of lists, with; nobody is counted by it."""
+    named = by_posting(config.lists.known).get(subject)
+    known = named.size if named and limit.per is Per.LIST else None
+    member = Member("", known, config.lists.seen_slack, config.lists.mailing_over)
+    return Charge(CounterType.SET, limit.name, subject, 1, limit.max or 0, limit.remember, member=member)
+
+
+def size_subject(limit: SizeLimit, posting: str, named: KnownList | None) -> str:
+    """Return what a size limit counts for: a list, or the family that it belongs to."""
+    if limit.per is Per.LIST:
+        return posting
+    if limit.family is Family.ACCOUNT:
+        return "(all lists)"
+    return named.family if named and named.family else f"{stem(posting)}*"
+
+
+def stem(posting: str) -> str:
+    """Return what the name of a list begins with: news of news1, news-2 and news.b."""
+    name = posting.rpartition("@")[0]
+    while shorter := _NUMBERED.sub("", name):
+        if shorter == name:
+            break
+        name = shorter
+    return name
+
+
+@lru_cache(maxsize=4096)
+def digest(account: str, recipient: str) -> str:
+    """Return a recipient as members are kept: a signed 64-bit number as text, which shows no address."""
+    key = account.encode("utf-8", "surrogateescape")[:_LONGEST_KEY]
+    address = normal_form(recipient, "").encode("utf-8", "surrogateescape")
+    return str(int.from_bytes(blake2b(address, digest_size=8, key=key).digest(), signed=True))
