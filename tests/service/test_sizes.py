@@ -9,6 +9,9 @@ import pytest
 from policyd.conf.load import load
 from policyd.conf.schema import Config, KnownList, SizeLimit, Terms
 from policyd.model import Action, Mode
+from policyd.raises import Raises
+from policyd.status import Status
+from policyd.store.index import Index
 from tests.support.clock import START
 from tests.support.config import config
 from tests.support.deciding import World
@@ -120,6 +123,19 @@ def test_a_neighbour_makes_no_list_too_large(world: World, shipped: Config) -> N
     mail(world, 1100, policy_context="")
     world.advance(2 * HOUR)
     assert not is_too_large(world)
+
+
+def test_status_shows_how_large_a_list_is(world: World, shipped: Config) -> None:
+    """By what was seen, under each limit that looks at it."""
+    world.config = on(shipped)
+    mail(world, 50)
+    redis = world.daemon.store.redis
+    status = Status(redis, Index(redis), Raises(redis))
+    gauges = world.run(status.of(world.config, "news@example.org"))
+    assert {(one.limit, one.counts, one.used, one.max) for one in gauges} == {
+        ("list-size", "addresses", 50, 1000),
+        ("list-off-peak", "addresses", 50, 900),
+    }
 
 
 def test_a_family_is_only_observed(world: World, shipped: Config) -> None:
