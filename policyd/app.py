@@ -38,6 +38,8 @@ from policyd.login_recorder import LoginRecorder
 from policyd.logins import LoginService
 from policyd.metrics import Metrics
 from policyd.model import Action
+from policyd.notices.metrics import NoticeMetrics
+from policyd.notices.notices import Notices
 from policyd.over import over
 from policyd.owner import Kernel, Owners
 from policyd.policy.lowered import lowered
@@ -128,6 +130,7 @@ class App:
         self._watch(watchdog_interval(os.environ, os.getpid()))
         self.config.begin()
         self._look(FileWatch(self.config).run())
+        self._look(self.notices.run())
         dns = DnsWatch(self.config, LastFindings(self.store), self.trail, DnsMetrics(self.registry), self._clock)
         self._look(dns.run())
         _log.info(
@@ -155,7 +158,9 @@ class App:
         self.index, self.trail, self.last_logins = Index(self.store), Trail(self.store), LastLogins(self.store)
         self.suspensions = Suspensions(self.store)
         self.metrics.count_suspended(self.suspensions.accounts)
-        usages = Usages(self.metrics, self.index)
+        self.notices = Notices(lambda: self.config.now, self.store, NoticeMetrics(self.registry))
+        self.trail.on_event(self.notices.note)
+        usages = Usages(self.metrics, self.index, self.notices.note)
         striker = Striker(Offences(self.store), self.suspensions, self.trail, self.metrics.trapped)
         kept = Kept(self.metrics, self.lines, self.index, self.trail, usages, striker)
         self._recorder = DecisionRecorder(kept, self._clock.now)

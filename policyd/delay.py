@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 from policyd.clock import Clock, Timer
-from policyd.conf.schema import DelayBounds
+from policyd.conf.bounds import DelayBounds
 
 Answer = Callable[[bool], None]
 """Called once: True when the slot has come, False when the daemon ends before."""

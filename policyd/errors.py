@@ -8,6 +8,7 @@
     |-- StateDirectoryError    the state directory is taken or cannot be used
     |-- DaemonError            a command could not reach the daemon (exit code 75)
     |-- ToolError              another program that policyd asks (postconf) failed
+    |-- NoticeError            a notice was not taken by the MTA or the webhook
     |-- RequestError           what an admin asks for cannot be done as asked
     `-- StoreError             the store gave no answer that counts
         |-- StoreTimeout       none within store.timeout
@@ -91,6 +92,14 @@ class ToolError(PolicydError):
     def __init__(self, command: str, why: str, printed: str = "") -> None:
         self.command, self.printed = command, printed
         super().__init__(f"{command}: {why}")
+
+
+class NoticeError(PolicydError):
+    """Raised when a notice was not taken; ``for_good`` says that trying again would not help."""
+
+    def __init__(self, reason: str, *, for_good: bool = False) -> None:
+        self.for_good = for_good
+        super().__init__(reason)
 
 
 class RequestError(PolicydError):

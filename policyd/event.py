@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 from policyd.model import Word
 
+_OBSERVED = ", observed only"
+
 
 class EventKind(Word):
     """What happened."""
@@ -18,6 +20,7 @@ class EventKind(Word):
     RESET = "reset"
     RELOAD = "reload"
     DNS = "dns"
+    NEAR_LIMIT = "near-limit"
 
 
 class Event(NamedTuple):
@@ -52,7 +55,12 @@ def decode(raw: bytes, account: str) -> Event:
 def refusal_reason(used: int, most: int, *, observed: bool, paced: bool = False) -> str:
     """Return why a limit refused, or would have. Of a pace ``used`` and ``most`` are ms to the next slot."""
     why = f"{used / 1000:g} s to the next slot, {most / 1000:g} at most" if paced else f"{used} of {most} used"
-    return f"{why}{', observed only' if observed else ''}"
+    return f"{why}{_OBSERVED if observed else ''}"
+
+
+def is_observed(event: Event) -> bool:
+    """Return whether mode observe let through what an event tells of."""
+    return event.why.endswith(_OBSERVED)
 
 
 def _numbers(kept: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ trail) and at a scrape (metrics).
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Generic, Protocol, TypeVar
@@ -23,6 +24,7 @@ from policyd.store.trail import Trail
 from policyd.striker import Striker
 
 _AT_ONCE = 200
+_NEAR = 0.8
 _MOST_COUNTERS = 50_000
 
 SUSPENSION = "(suspension)"
@@ -31,12 +33,19 @@ SUSPENSION = "(suspension)"
 Fields = dict[str, str | int | float]
 
 
+Near = Callable[[Event, int], None]
+
+RATES = frozenset({CounterType.RING, CounterType.LOG})
+"""The counters that fill up and become empty by themselves."""
+
+
 class Usages:
     """What each counter held last: a busy one is told of once in a while, not with each request."""
 
-    def __init__(self, metrics: Metrics, index: Index) -> None:
-        self._metrics, self._index = metrics, index
-        self._latest: dict[Entry, tuple[Charge, Usage, int]] = {}
+    def __init__(self, metrics: Metrics, index: Index, near: Near) -> None:
+        """Take the parts; ``near`` is called, again and again, with what is nearly used up, and its window."""
+        self._metrics, self._index, self._near = metrics, index, near
+        self._latest: dict[Entry, tuple[Charge, Usage, int, TrafficKind]] = {}
 
     def note(self, plan: ChargePlan, outcome: Outcome) -> None:
         """Keep what each counter of a plan holds now."""
@@ -46,15 +55,19 @@ class Usages:
         for charge, usage in zip(plan.charges, outcome.usages, strict=True):
             if charge.type is CounterType.PACE:
                 continue  # a pace that is kept is always full
-            self._latest[Entry(account, charge.limit, charge.subject)] = (charge, usage, now)
+            self._latest[Entry(account, charge.limit, charge.subject)] = (charge, usage, now, plan.traffic.kind)
 
     async def spread(self) -> None:
         """Tell metrics and index of the counters that changed since the last time, without stalling the loop."""
         latest, self._latest = self._latest, {}
-        for number, (entry, (charge, usage, now)) in enumerate(latest.items()):
+        for number, (entry, (charge, usage, now, kind)) in enumerate(latest.items()):
             ratio = usage.used / usage.max if usage.max else 1.0
             self._index.used(entry, ratio, now, charge.window)
             self._metrics.usage(entry.account, entry.limit, usage.used, usage.max, charge.window, entry.subject)
+            if ratio >= _NEAR and not charge.observed and charge.type in RATES and kind is not TrafficKind.LOGIN:
+                why = refusal_reason(usage.used, usage.max, observed=False)
+                event = Event(now, EventKind.NEAR_LIMIT, entry.account, entry.subject, "", why, entry.limit)
+                self._near(event, charge.window)
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
 

@@ -12,6 +12,7 @@ from policyd.cli.main import app
 from policyd.conf.jsonschema import json_schema
 from policyd.dns.metrics import DnsMetrics
 from policyd.metrics import Metrics
+from policyd.notices.metrics import NoticeMetrics
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 
@@ -20,6 +21,7 @@ def metrics() -> list[str]:
     """Return the names of all metrics as a scrape shows them."""
     registry = CollectorRegistry()
     families = [*Metrics(registry, "1").collect(), *DnsMetrics(registry).collect()]
+    families += NoticeMetrics(registry).collect()
     return [family.name + ("_total" if family.type == "counter" else "") for family in families]
 
 

@@ -22,7 +22,7 @@ ROOMS = [
     {"metrics", "fullest", "log"},
     {"verdicts", "recorder", "login_recorder", "outlook"},
     {"server"},
-    {"audit", "mailqueue", "dns"},
+    {"audit", "mailqueue", "dns", "notices"},
     {"reload", "watch", "dnswatch", "upkeep"},
     {"admin"},
     {"app", "endpoints"},

@@ -10,13 +10,17 @@ from enum import Enum
 
 from policyd.conf import rendering, units
 from policyd.conf.issues import joined
+from policyd.conf.notice import NotifySettings
 from policyd.conf.schema import Accounts, Config, DnsSettings, KnownList, Limit, Lists, Schedule, Terms
 
 MOST_DOMAINS = 20
 _MILLISECONDS = frozenset({"timeout", "policy_timeout", "every"})
 _BY_DOMAIN = frozenset({"plans", "changed", "contacts", "origins"})
 _MOMENTS = {"charge_at_end": "charge_at", "settle_at_end": "settle"}
+_WRITTEN = {"sender": "from"}
 _SETS = frozenset({"aliases", "local_users"})
+
+Section = DnsSettings | NotifySettings
 
 
 def changes(old: Config, new: Config) -> list[str]:
@@ -31,7 +35,8 @@ def changes(old: Config, new: Config) -> list[str]:
         *_lists(old.lists, new.lists),
         *_record("delay", old.delay, new.delay),
         *_field("log.accepted", old.log_accepted, new.log_accepted),
-        *_dns(old.dns, new.dns),
+        *_section("dns", old.dns, new.dns),
+        *_section("notify", old.notify, new.notify),
         *_named("schedules", _schedules(old.schedules), _schedules(new.schedules)),
         *_limits(old.limits, new.limits),
         *_plans(old.plans, new.plans),
@@ -49,7 +54,8 @@ def _field(path: str, old: object, new: object, suffix: str = "") -> Iterator[st
 
 def _record(path: str, old: object, new: object, suffix: str = "") -> Iterator[str]:
     for field in fields_of(old):  # type: ignore[arg-type]  # both are dataclasses of one type
-        yield from _field(f"{path}.{field.name}", getattr(old, field.name), getattr(new, field.name), suffix)
+        written = _WRITTEN.get(field.name, field.name)
+        yield from _field(f"{path}.{written}", getattr(old, field.name), getattr(new, field.name), suffix)
 
 
 def _named(path: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
@@ -70,15 +76,16 @@ def _lists(old: Lists, new: Lists) -> Iterator[str]:
     yield from _named("lists.known", _known(old.known), _known(new.known))
 
 
-def _dns(old: DnsSettings | None, new: DnsSettings | None) -> Iterator[str]:
+def _section(name: str, old: Section | None, new: Section | None) -> Iterator[str]:
+    """Yield the changes of a section that may be absent."""
     if old is None or new is None:
-        yield from _field("dns", _presence(old), _presence(new))
+        yield from _field(name, _presence(old), _presence(new))
     else:
-        yield from _record("dns", old, new)
+        yield from _record(name, old, new)
 
 
-def _presence(watch: DnsSettings | None) -> str:
-    return "off" if watch is None else "on"
+def _presence(section: object) -> str:
+    return "off" if section is None else "on"
 
 
 def _known(known: Mapping[str, KnownList]) -> dict[str, str]:

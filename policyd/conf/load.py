@@ -13,6 +13,7 @@ from policyd.conf.include import Copies
 from policyd.conf.issues import At, Place
 from policyd.conf.lists import lists
 from policyd.conf.nodes import is_null, parse
+from policyd.conf.notify import notify
 from policyd.conf.plans import Rules, in_force, rules
 from policyd.conf.schedules import schedules
 from policyd.conf.schema import Config, Listen, Terms
@@ -58,7 +59,7 @@ def _config(path: str, state_directory: str | None, issues: list[Issue]) -> Conf
     listen = static.listen(values.get(sections.LISTEN_KEY, NOTHING), at.key("listen"))
     mode, terms = values.get(sections.MODE, Mode.ENFORCE), _rules(values, listen, issues)
     read = accounts(path, values.get(sections.ACCOUNTS_KEY, _absent(values)), terms, copies, at.key("accounts"))
-    watched = values.maybe(sections.DNS_KEY)
+    watched, told = values.maybe(sections.DNS_KEY), values.maybe(sections.NOTIFY_KEY)
     config = Config(
         mode=mode,
         listen=listen,
@@ -82,6 +83,7 @@ def _config(path: str, state_directory: str | None, issues: list[Issue]) -> Conf
         stale_issues=tuple(sorted(read.included.issues)),
         maps=_absolute(read.maps),
         dns=dns(watched, at.key("dns")) if watched is not None else None,
+        notify=notify(told) if told is not None else None,
         read_at=begun,
     )
     if not issues:

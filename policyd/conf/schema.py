@@ -11,6 +11,8 @@ from datetime import date
 from ipaddress import IPv4Network, IPv6Network
 from zoneinfo import ZoneInfo
 
+from policyd.conf.bounds import DelayBounds
+from policyd.conf.notice import NotifySettings
 from policyd.conf.penalty import SpamTraps, Strikes
 from policyd.errors import Issue
 from policyd.model import Action, Counts, Family, MailProtocol, Mode, Per, Recipients, TrafficKind
@@ -206,14 +208,6 @@ class Exempt:
 
 
 @dataclass(frozen=True, slots=True)
-class DelayBounds:
-    """How many answers may be delayed at once, since each holds an smtpd: in all, and of one account."""
-
-    max: int = 20
-    per_account: int = 2
-
-
-@dataclass(frozen=True, slots=True)
 class KnownList:
     """A list whose envelope sender does not show it. ``size`` None: the configuration does not say."""
 
@@ -260,11 +254,12 @@ class Config:
     """One configuration, whole and checked.
 
     ``relayed`` are the limits that look at relayed traffic, which has no plan; ``failed_logins``
-    those that count them, which belong to no account. ``dns`` is None where nothing is watched.
-    ``files`` are all files that it was read from, as absolute paths. ``stale`` are the included
-    files that are bad now: their last good text is in force, but for those in ``left_out``, which
-    have none. ``stale_issues`` says what is wrong with them. ``maps`` are those of ``files`` that
-    other programs write, of hosted domains and local users. ``read_at`` is when reading began, ms.
+    those that count them, which belong to no account. ``dns`` is None where nothing is
+    watched, ``notify`` where nobody is told. ``files`` are all files that it was read from, as
+    absolute paths. ``stale`` are the included files that are bad now: their last good text is in
+    force, but for those in ``left_out``, which have none. ``stale_issues`` says what is wrong with
+    them. ``maps`` are those of ``files`` that other programs write, of hosted domains and local
+    users. ``read_at`` is when reading began, ms.
     """
 
     mode: Mode
@@ -286,8 +281,9 @@ class Config:
     stale_issues: tuple[Issue, ...] = ()
     maps: tuple[str, ...] = ()
     dns: DnsSettings | None = None
+    notify: NotifySettings | None = None
     read_at: int = field(default=0, compare=False)
-    delay: DelayBounds = DelayBounds()
+    delay: DelayBounds = field(default_factory=DelayBounds)
 
     def terms(self, account: str) -> Terms:
         """Return what is in force for an account: its own terms, else those of its plan.

@@ -1,14 +1,16 @@
 """The whole file as one table of keys: what the loader reads, and what the JSON Schema describes."""
 
 from policyd.conf.accounts import ACCOUNTS, NETWORK
+from policyd.conf.bounds import DelayBounds
 from policyd.conf.dns import DNS
 from policyd.conf.issues import shown
 from policyd.conf.limits import LIMITS
 from policyd.conf.listen import LISTEN, STORE
 from policyd.conf.lists import LISTS
+from policyd.conf.notify import NOTIFY
 from policyd.conf.plans import PLANS
 from policyd.conf.schedules import SCHEDULES
-from policyd.conf.schema import DelayBounds, Exempt, Network
+from policyd.conf.schema import Exempt, Network
 from policyd.conf.strikes import SPAM_TRAPS
 from policyd.conf.structures import Key, ListOf, Values, table
 from policyd.conf.values import Unfit, Value, flag, word
@@ -76,12 +78,13 @@ PLANS_KEY = Key("plans", PLANS, "The plans, by name: sets of limits.", required=
 LOG_KEY = Key("log", table(ACCEPTED, example="{accepted: false}"), "What is logged.")
 
 DNS_KEY = Key("dns", DNS, "What hosted domains should say in the DNS; without it nothing is looked up.")
+NOTIFY_KEY = Key("notify", NOTIFY, "Who is told of what happens, by mail and by a webhook.")
 
 ROOT = table(
     VERSION, MODE, LISTEN_KEY, STORE_KEY, ACCOUNTS_KEY, EXEMPT_KEY, LISTS_KEY, DELAY_KEY, SPAM_TRAPS_KEY,
-    SCHEDULES_KEY, LIMITS_KEY, PLANS_KEY, LOG_KEY, DNS_KEY,
+    SCHEDULES_KEY, LIMITS_KEY, PLANS_KEY, LOG_KEY, DNS_KEY, NOTIFY_KEY,
     example="version: 1",
-    later=("mailman", "notify", "nodes"),
+    later=("mailman", "nodes"),
 )  # fmt: skip
 
 

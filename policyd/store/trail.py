@@ -9,7 +9,7 @@ decides, and is lost when the store is away.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from policyd.errors import StoreError
@@ -46,11 +46,17 @@ class Trail:
     def __init__(self, store: RedisStore) -> None:
         self._store = store
         self._noted: list[Event] = []
+        self._listeners: list[Callable[[Event], None]] = []
+
+    def on_event(self, listener: Callable[[Event], None]) -> None:
+        """Have ``listener`` called with every event that this daemon notes or writes."""
+        self._listeners.append(listener)
 
     def note(self, event: Event) -> None:
         """Keep an event for the trail of all until the next ``flush``. The account's own has it already."""
         if len(self._noted) < WAITING:
             self._noted.append(event)
+        self._tell(event)
 
     async def flush(self) -> None:
         """Write what was noted. Never raises because of the store."""
@@ -63,6 +69,7 @@ class Trail:
 
     async def write(self, event: Event) -> None:
         """Write what somebody did, into both trails. Raises StoreError."""
+        self._tell(event)
         if event.account:
             key = keys.events(keys.tag(event.account))
             await self._store.command("LPUSH", key, encode(event))
@@ -83,6 +90,10 @@ class Trail:
     async def after(self, place: str, count: int) -> Page:
         """Return the events of all that came after a place. Raises StoreError."""
         return _page(await self._store.command("XRANGE", _ALL, f"({place}", "+", "COUNT", count), place)
+
+    def _tell(self, event: Event) -> None:
+        for listener in self._listeners:
+            listener(event)
 
     async def _end(self) -> str:
         found = await self._store.command("XREVRANGE", _ALL, "+", "-", "COUNT", 1)

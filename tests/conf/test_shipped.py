@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from policyd.conf.bounds import DelayBounds
 from policyd.conf.load import load
-from policyd.conf.schema import Config, DelayBounds, Endpoint, PaceLimit, SizeLimit
+from policyd.conf.schema import Config, Endpoint, PaceLimit, SizeLimit
 from policyd.model import Action, Counts, MailProtocol, Mode, Per, TrafficKind
 
 CONFIG = Path(__file__).parents[2] / "config"

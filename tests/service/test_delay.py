@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from policyd.conf.schema import DelayBounds, StoreSettings
+from policyd.conf.bounds import DelayBounds
+from policyd.conf.schema import StoreSettings
 from policyd.model import Action, Charge, CounterType, Mode, Per, Verdict
 from policyd.store.base import Call, Op
 from tests.support.clock import START

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from typing import Any
 
+from policyd.conf.bounds import DelayBounds
 from policyd.conf.schema import (
     Accounts,
     Config,
-    DelayBounds,
     Exempt,
     Limit,
     Listen,
