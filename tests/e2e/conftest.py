@@ -33,10 +33,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 @pytest.fixture(scope="session")
 def mailman(postfix: Postfix) -> Iterator[Mailman]:
     """Run the list software of the whole run: it has its posts from Postfix, and mails through the list port."""
-    core = Mailman(postfix.port("lists"))
+    core = Mailman(postfix)
     try:
         core.start()
-        postfix.append(main=f"transport_maps = regexp:{core.transport}, regexp:{postfix.config}/transport\n")
         yield core
     finally:
         core.stop()

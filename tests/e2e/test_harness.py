@@ -141,16 +141,17 @@ def test_refused_mail_from_sendmail_waits_and_goes_out_later(
 def test_a_post_reaches_mailman_and_then_each_member(
     postfix: Postfix, mailman: Mailman, responder: Responder, sink: Sink, domain: str
 ) -> None:
-    """Mailman mails through its own port: to many at once with the list's sender, with VERP to each with his own."""
-    members = [f"m{number}@{domain}.sink.test" for number in range(3)]
-    mailman.add_list(f"news@{domain}", members)
+    """Mailman mails to many at once with the list's sender, with VERP to each with his own; a 550 goes to his score."""
+    members, unknown = [f"m{number}@{domain}.sink.test" for number in range(3)], f"nosuch@{domain}"
+    mailman.add_list(f"news@{domain}", [*members, unknown])
     for copies, verp in ((3, False), (6, True)):
-        mailman.deliver(postfix.port("lists"), verp=verp)
+        mailman.deliver("lists", verp=verp)
         post(postfix.port("submission"), Login(f"alice@{domain}"), f"news@{domain}")
         sink.wait(f"{domain}.sink.test", copies)
-    until(lambda: not mailman.queued(), "Mailman has no work left")
+    mailman.wait_idle()
     asked = responder.asked(protocol_state="RCPT", policy_context="mailman")
     senders = [one["sender"] for one in asked if one["recipient"] in members]
     assert senders[:3] == [f"news-bounces@{domain}"] * 3
     assert sorted(senders[3:]) == [f"news-bounces+m{number}={domain}.sink.test@{domain}" for number in range(3)]
-    assert mailman.scores(f"news@{domain}") == dict.fromkeys(members, 0)
+    until(lambda: mailman.scores(f"news@{domain}")[unknown], "Mailman has counted a bounce")
+    assert mailman.scores(f"news@{domain}") == {**dict.fromkeys(members, 0), unknown: 1}

@@ -180,7 +180,7 @@ def test_two_mailman_lists_keep_their_paces_side_by_side(
     """The small list is done while the large one is still paced; all members get one copy, and no score moves."""
     transport = Transport("slow", IPv4Network("127.0.2.0/24"), free_port())
     postfix.append(main=blocks("main.cf pace").replace("= 6s", "= 1s"), master=pace_recipe(transport.port))
-    mailman.deliver(postfix.port("lists"), verp=True)
+    mailman.deliver("lists", verp=True)
     large, small = apart(transport, domain)
     sizes = {large: 8, small: 2}
     for posting, size in sizes.items():
@@ -196,7 +196,7 @@ def test_two_mailman_lists_keep_their_paces_side_by_side(
         assert arrived == sorted(f"m{number}@{goal(posting)}" for number in range(size))
         assert set(mailman.scores(posting).values()) == {0}
     assert daemon.metric("policyd_delayed_answers") == 0
-    until(lambda: not mailman.queued(), "Mailman has no work left")
+    mailman.wait_idle()
 
 
 def goal(posting: str) -> str:

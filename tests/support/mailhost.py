@@ -31,6 +31,7 @@ def mailhost(sasl: Path, next_hop: int) -> Postfix:
     hasty                as smtp, but waits only 2 s for an answer
     pickup               where the recipe injects mail from sendmail(1) again
     lists                the recipe's port for list software
+    lists-default        as lists, with the error limits that Postfix has by itself
     """
     number, lists = free_port(), free_port()
     host = Postfix(sasl, next_hop)
@@ -51,6 +52,7 @@ def mailhost(sasl: Path, next_hop: int) -> Postfix:
     host.add("brief", settled | {"max_use": "1"})
     host.add("reconnects", _asks(host.check("request_limit=1")))
     host.add("hasty", _asks(host.check(timeout="2s")))
+    host.add("lists-default", _asks(host.check("policy_context=mailman")))
     host.ports["pickup"] = Port("pickup", number=number, written=False)
     host.ports["lists"] = Port("lists", number=lists, written=False)
     return host

@@ -16,6 +16,7 @@ from secrets import token_hex
 from typing import Any
 
 from tests.support.ports import free_port
+from tests.support.postfix import Postfix
 from tests.support.programs import cannot_run
 from tests.support.wait import until
 
@@ -69,12 +70,13 @@ _QUIET = {"send_welcome_message": False, "default_nonmember_action": "accept", "
 class Mailman:
     """One Mailman core. Tests share it: each has lists in a domain of its own."""
 
-    def __init__(self, smtp_port: int) -> None:
+    def __init__(self, postfix: Postfix) -> None:
+        self._postfix = postfix
         self._directory = tempfile.TemporaryDirectory(prefix="pd", dir="/tmp")
         self.base = Path(self._directory.name)
         self.rest_port, self.lmtp_port = free_port(), free_port()
         self.user, self.password = "test", token_hex(8)
-        self._smtp_port, self._verp = smtp_port, False
+        self._port, self._verp = "lists", False
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -82,18 +84,11 @@ class Mailman:
         """Where REST is served."""
         return f"http://127.0.0.1:{self.rest_port}/3.1"
 
-    @property
-    def transport(self) -> Path:
-        """A regexp map for Postfix's transport_maps: which addresses are Mailman's."""
-        return self.base / "var" / "data" / "postfix_lmtp"
-
     def start(self) -> None:
         """Start, and return when it takes posts and answers by REST."""
         if not (_HOME / ".test").exists():
             cannot_run("Mailman is missing; `make test` installs it")
         (self.base / "postfix.cfg").write_text(_POSTFIX)
-        self.transport.parent.mkdir(parents=True)
-        self.transport.touch()  # Mailman writes it with its first list
         self._write()
         command = [str(_HOME / "bin" / "master"), "-C", str(self.base / "mailman.cfg")]
         with (self.base / "log").open("wb") as log:
@@ -109,13 +104,13 @@ class Mailman:
             self._process.wait(_STOP)
         self._directory.cleanup()
 
-    def deliver(self, smtp_port: int, *, verp: bool) -> None:
-        """Deliver to that port from now on, with an envelope sender for each member or one for all."""
-        if (smtp_port, verp) == (self._smtp_port, self._verp):
+    def deliver(self, port: str, *, verp: bool) -> None:
+        """Mail through that port from now on, with an envelope sender for each member or one for all."""
+        if (port, verp) == (self._port, self._verp):
             return
-        self._smtp_port, self._verp = smtp_port, verp
+        self._port, self._verp = port, verp
         self._write()
-        before = self._runner("out")
+        before = until(lambda: self._runner("out"), "Mailman's outgoing runner runs", deadline=_START)
         os.kill(before, signal.SIGUSR1)
         until(lambda: self._runner("out") not in {0, before}, "Mailman's outgoing runner starts again", deadline=_START)
 
@@ -129,16 +124,18 @@ class Mailman:
         agreed = dict.fromkeys(("pre_verified", "pre_confirmed", "pre_approved"), True)
         for member in members:
             self.ask("members", {"list_id": f"{name}.{domain}", "subscriber": member, **agreed})
+        # The map that Mailman writes for Postfix, which reads a regexp map once.
+        self._postfix.route((self.base / "var" / "data" / "postfix_lmtp").read_text())
 
     def scores(self, posting: str) -> dict[str, int]:
         """Return the bounce score of each member."""
         members = self.ask(f"lists/{posting.replace('@', '.')}/roster/member").get("entries", [])
         return {one["email"]: one["bounce_score"] for one in members}
 
-    def queued(self) -> dict[str, int]:
-        """Return how many messages stand in those of Mailman's queues that are not empty."""
-        counts = {name: len(list((self.base / "var" / "queue" / name).glob("*.*"))) for name in _QUEUES}
-        return {name: count for name, count in counts.items() if count}
+    def wait_idle(self) -> None:
+        """Wait until no message is in its queues, not even one to be tried again."""
+        queues = [self.base / "var" / "queue" / name for name in _QUEUES]
+        until(lambda: not any(any(queue.glob("*.*")) for queue in queues), "Mailman has no work left", deadline=60)
 
     def ask(self, path: str, values: dict[str, Any] | None = None, method: str | None = None) -> Any:
         """Ask REST, by GET without values and else by POST, and return the answer, None where it has no text."""
@@ -153,7 +150,7 @@ class Mailman:
     def _write(self) -> None:
         text = _CONFIGURATION.format(
             base=self.base,
-            smtp_port=self._smtp_port,
+            smtp_port=self._postfix.port(self._port),
             lmtp_port=self.lmtp_port,
             rest_port=self.rest_port,
             max_recipients=MAX_RECIPIENTS,

@@ -97,6 +97,11 @@ class Postfix:
         if self._running:
             self.reload()
 
+    def route(self, routes: str) -> None:
+        """Replace the lines of the transport map that stand before its own: the addresses that others deliver to."""
+        self.files = replace(self.files, routes=routes)
+        self.reload()
+
     def sendmail(self, sender: str, recipients: Sequence[str], *options: str, text: str = "Subject: x\n\nx\n") -> None:
         """Send a message as scripts do."""
         command = [require("sendmail"), "-C", str(self.config), "-f", sender, *options, *recipients]

@@ -118,7 +118,8 @@ class Files:
     """What is written below ``base``.
 
     ``main`` is added at the end of main.cf. ``master`` is added to master.cf, and an entry in it
-    replaces the one of the same service, as an administrator would do it by hand.
+    replaces the one of the same service, as an administrator would do it by hand. ``routes`` are
+    lines of the transport map that stand before its own.
     """
 
     base: Path
@@ -128,6 +129,7 @@ class Files:
     next_hop: int
     main: str = ""
     master: str = ""
+    routes: str = ""
 
     def write(self, ports: Mapping[str, Port]) -> None:
         """Write the configuration; Postfix must be told to reload if it runs."""
@@ -138,7 +140,7 @@ class Files:
         replaced = _services(self.master)
         own = (line for line in _MASTER.splitlines(keepends=True) if not _services(line) & replaced)
         (etc / "master.cf").write_text("".join(own) + entries + self.master)
-        for name, text in _TABLES.items():
+        for name, text in {**_TABLES, "transport": self.routes + _TABLES["transport"]}.items():
             (etc / name).write_text(text.replace("{next_hop}", str(self.next_hop)))
 
 
