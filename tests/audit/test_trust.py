@@ -228,6 +228,19 @@ def test_a_list_port_that_hangs_up_is_found(lab: Lab, limit: str) -> None:
 
 
 @pytest.mark.parametrize("names", [{"mailman"}, {"10030"}])
+def test_a_list_port_with_postfix_s_own_error_limits_is_found(lab: Lab, names: set[str]) -> None:
+    """Limits that nobody has set are found as well, on a port that is known by its context or its number."""
+    lines = LIST_PORT.splitlines(keepends=True)
+    lab.good().master("".join(line for line in lines if "_error_limit" not in line))
+    known = {"lists__contexts": frozenset(names)}
+
+    finding = the(lab.audit(**known), REFUSED)
+
+    assert finding.problem.startswith("after 20 refused members")
+    assert none(lab.obey(finding).audit(**known), REFUSED)
+
+
+@pytest.mark.parametrize("names", [{"mailman"}, {"10030"}])
 def test_a_list_port_that_strangers_reach_is_found(lab: Lab, names: set[str]) -> None:
     """A port whose context or number is the list software's own must be closed to others."""
     lab.good().master(LIST_PORT.replace("127.0.0.1:10030", "10030"))
