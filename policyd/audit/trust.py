@@ -11,6 +11,10 @@ from policyd.audit.write import MAIN, POLICYD, override
 
 _OTHERS = 0o007
 _LIST_ERRORS = 5000
+_AFTER_ERRORS = {
+    "hard": "answers 421, and list software takes the rest for delivered",
+    "soft": "waits 1 s before each answer",
+}
 _SMTP = 25
 _OPEN_SENDERS = frozenset({"", "static:*"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -69,14 +73,12 @@ def _list_ports(scene: Scene) -> Iterator[Remark]:
             problem = "this port is the list software's own (lists.contexts), but anybody can connect to it"
             cure = override(service, {"smtpd_client_restrictions": "permit_mynetworks, reject"})
             yield Remark(Finding(Severity.ERROR, service.label, problem, cure), service.label)
-        limits = [service.settings.get(f"smtpd_{kind}_error_limit", "") for kind in ("hard", "soft")]
+        limits = {kind: service.settings.get(f"smtpd_{kind}_error_limit", "") for kind in _AFTER_ERRORS}
         most = int(service.settings.get("smtpd_recipient_limit", "1000"))
-        if any(limit.isdigit() and int(limit) <= most for limit in limits):
-            problem = (
-                f"after {limits[0]} refused members of a list Postfix answers 421,"
-                " and list software takes the rest for delivered"
-            )
-            wanted = {f"smtpd_{kind}_error_limit": str(_LIST_ERRORS) for kind in ("hard", "soft")}
+        low = [kind for kind, limit in limits.items() if limit.isdigit() and int(limit) <= most]
+        if low:
+            problem = f"after {limits[low[0]]} refused members of a list Postfix {_AFTER_ERRORS[low[0]]}"
+            wanted = {f"smtpd_{kind}_error_limit": str(_LIST_ERRORS) for kind in _AFTER_ERRORS}
             yield Remark(Finding(Severity.ERROR, service.label, problem, override(service, wanted)), service.label)
 
 
