@@ -2,15 +2,17 @@
 
 from ipaddress import IPv4Network
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from policyd.conf.load import load
-from policyd.conf.schema import Lists, RateLimit, Transport
-from policyd.model import Counts, TrafficKind
+from policyd.conf.schema import Lists, RateLimit, Schedule, SizeLimit, Transport
+from policyd.model import Action, Counts, Per, TrafficKind
 from policyd.policy.sums import fitting, sums
 from tests.support.config import HOUR, config, pace, rate
 
+OFF_PEAK = Schedule("off-peak", ZoneInfo("America/New_York"), (*[((60, 480),)] * 5, *[((0, 1440),)] * 2))
 SHIPPED = Path(__file__).parents[2] / "config" / "policyd.yaml"
 
 
@@ -31,12 +33,19 @@ def test_the_pace_that_fits_a_maximum(cap: RateLimit, milliseconds: int) -> None
     assert fitting(cap) == milliseconds
 
 
+def size(name: str, most: int, lifted_by: str = "") -> SizeLimit:
+    """Return how large a list may be, unless a schedule lifts it."""
+    lists = frozenset({TrafficKind.LIST})
+    over = {TrafficKind.LIST: Action.DEFER}
+    return SizeLimit(name=name, max=most, per=Per.LIST, traffic=lists, over=over, lifted_by=lifted_by)
+
+
 def test_a_longer_list_meets_the_maximum_though_it_keeps_the_pace() -> None:
     """6 s are 600 an hour, above the 400: one line for each maximum that lists meet, and the pace that fits."""
     people = rate("user-hourly", 200, traffic=[TrafficKind.USER])
-    size = rate("volume", 1_000_000, counts=Counts.BYTES)
+    volume = rate("volume", 1_000_000, counts=Counts.BYTES)
 
-    (said,) = sums(config(rate(), people, size, pace()))
+    (said,) = sums(config(rate(), people, volume, pace()))
 
     assert said == (
         "plan shared: list-pace lets 600 recipients through in 1h, domain-hourly 400: a longer list keeps the pace and "
@@ -50,6 +59,32 @@ def test_a_longer_list_meets_the_maximum_though_it_keeps_the_pace() -> None:
 def test_a_pace_that_fits_is_not_remarked(limits: tuple[RateLimit, ...]) -> None:
     """Nor a maximum that nobody meets."""
     assert sums(config(*limits)) == []
+
+
+def test_how_long_the_largest_list_takes() -> None:
+    """At the pace, or at what the maximum lets through, whichever is slower."""
+    most = size("list-size", 1000)
+
+    assert sums(config(rate(), most)) == ["plan shared: a list of 1,000 takes 2 h 30 min, because of domain-hourly"]
+    assert sums(config(rate(max=5000), pace(), size("list-size", 5000))) == [
+        "plan shared: a list of 5,000 takes 8 h 20 min, because of list-pace"
+    ]
+    assert sums(config(rate())) == sums(config(most)) == []
+
+
+def test_what_the_hours_hold_in_which_large_lists_are_mailed() -> None:
+    """A weekday's 7 hours hold 2,800 at 400 an hour; one that begins late goes on in the next."""
+    limits = (rate(), size("list-size", 1000), size("list-off-peak", 900, "off-peak"))
+    said = sums(config(*limits, schedules=(OFF_PEAK,)))
+
+    assert said[1] == (
+        "plan shared: lists of more than 900 are mailed while off-peak is open; its shortest hours, 7 h, hold 2,800 "
+        "e-mails. What begins 5 min before their end sends 33 by then, and goes on in the next"
+    )
+    larger = (rate(), size("list-size", 5000), limits[2])
+    assert sums(config(*larger, schedules=(OFF_PEAK,)))[-1] == (
+        "plan shared: a list of 5,000 takes more than one opening of off-peak"
+    )
 
 
 def test_an_answer_that_waits_stops_a_serial_runner() -> None:
