@@ -13,7 +13,9 @@ PYTHON ?= python3
 VENV := .venv
 MAILMAN := .venv-mailman
 BIN := $(VENV)/bin
-PYTEST := $(BIN)/python -m pytest -q $(ARGS)
+# Tests wait for other programs more than they compute; those of one file share what they start.
+JOBS ?= 3
+PYTEST := $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(ARGS)
 
 .PHONY: run test check bench lint cover dashboards packages man deb screenshots
 .DELETE_ON_ERROR:

@@ -1,6 +1,6 @@
 """What tests of every room may use: the real programs, one of each for a whole run."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from secrets import token_hex
 
 import pytest
@@ -11,6 +11,14 @@ from tests.support.postfix import Postfix
 from tests.support.postfix_files import HOSTED
 from tests.support.redis import RedisServer, running
 from tests.support.sink import Sink
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep out of reports what no process can tell another: bytes that are not UTF-8 are surrogates in our tests."""
+    report = yield
+    report.sections = [(title, text.encode("utf-8", "backslashreplace").decode()) for title, text in report.sections]
+    return report
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ def test_support(daemon: Process) -> None:
 def test_admins(daemon: Process) -> None:
     """The write group may do both, and the log says who did."""
     assert ask(daemon, DAEMON, "GET", "/v1/daemon")[0] == 200
-    assert ask(daemon, DAEMON, "POST", "/v1/reload") == (200, {"changes": [], "issues": [], "warnings": []})
+    assert ask(daemon, DAEMON, "POST", "/v1/reload") == (200, {"changes": [], "issues": [], "warnings": [], "over": []})
     assert daemon.reloads("ok") == 1
     assert daemon.said(f"(uid {DAEMON}) asks for a reload")
 

@@ -21,9 +21,8 @@ pytestmark = pytest.mark.timeout(400)
 def _package() -> Path:
     """Return the package, built."""
     environ = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
-    done = subprocess.run(
-        ["make", "deb"], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=300, check=False
-    )
+    command = ["make", "--no-print-directory", "deb"]
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return ROOT / done.stdout.splitlines()[-1]
 
