@@ -14,7 +14,7 @@ VENV := .venv
 MAILMAN := .venv-mailman
 BIN := $(VENV)/bin
 # Tests wait for other programs more than they compute; those of one file share what they start.
-JOBS ?= 3
+JOBS ?= 2
 PYTEST := $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(ARGS)
 
 .PHONY: run test check bench lint cover dashboards packages man deb screenshots
