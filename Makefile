@@ -49,7 +49,12 @@ man: $(VENV)/.run
 deb: $(VENV)/.run
 	@config/debian/build $(BIN)/python build
 
-.PHONY: run test check bench lint cover dashboards packages man deb screenshots
+dashboards: $(VENV)/.test packages
+	$(BIN)/python -m config.grafana.dashboards config/grafana
+	$(BIN)/python -m tests.prometheus.picture config/grafana/mail-policy.png
+
+screenshots: $(VENV)/.test packages
+	$(BIN)/python -m tests.screenshots
 
 packages:
 	@tests/install-packages

@@ -31,6 +31,7 @@ def run(program: str, *arguments: str, where: str, text: str = "") -> str:
         raise ToolError(" ".join(command), str(error)) from error
     printed = done.stdout.decode("utf-8", "surrogateescape")
     if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["failed without a message"]
-        raise ToolError(" ".join(command), said[-1], printed)
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        said = [line for line in lines if "backtrace" not in line]  # Dovecot's tools end with one where it is down
+        raise ToolError(" ".join(command), said[-1] if said else "failed without a message", printed)
     return printed

@@ -91,16 +91,22 @@ def check(  # noqa: PLR0917  # the options of a command
         print_json({"issues": issues, "findings": [asdict(finding) for finding in findings], "notes": notes})
     else:
         _print_check(config, loaded, issues, findings)
+        wanted = {"Postfix": postfix or postfix_directory, "Dovecot": dovecot or dovecot_file}
+        asked = " and ".join(name for name, want in wanted.items() if want)
+        if asked and all(finding.severity is Severity.NOTE for finding in findings):
+            print(f"{asked}: policyd is asked as it should be")
     if issues or any(finding.severity is not Severity.NOTE for finding in findings):
         raise typer.Exit(PROBLEM)
 
 
 def _print_check(path: str, config: Config, issues: list[str], findings: list[Finding]) -> None:
-    for line in (*issues, *render(findings)):
+    for line in issues:
         print(line)
     if not issues:
         limits = f"{len(config.limits)} limits in {len(config.plans)} plans for {len(config.accounts.plans)} domains"
         print(f"{path}: no mistakes; {limits}, mode {config.mode}")
+    for line in render(findings):
+        print(line)
     for note in sums(config):
         print(f"note: {note}")
     if not config.accounts.plans:

@@ -59,4 +59,9 @@ def _mailbox(words: list[str]) -> Mailbox:
 
 
 def _day(word: str) -> int | None:
-    return None if word == _UNKNOWN else (date.fromisoformat(word) - _EPOCH).days
+    if word == _UNKNOWN:
+        return None
+    try:
+        return (date.fromisoformat(word) - _EPOCH).days
+    except ValueError:
+        raise ValueError(f"{word} is no date") from None

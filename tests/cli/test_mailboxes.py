@@ -198,7 +198,7 @@ def test_mistakes_of_the_file_are_named(site: MailSite, users: Users) -> None:
     assert site.run("mailboxes", "--idle", "40d", "--users", str(listed)) == (
         1,
         "",
-        f"{listed}:1:1: Invalid isoformat string: 'yesterday' {cure}\n{listed}:3:1: 4 words in one line {cure}\n",
+        f"{listed}:1:1: yesterday is no date {cure}\n{listed}:3:1: 4 words in one line {cure}\n",
     )
 
 
