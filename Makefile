@@ -34,7 +34,7 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 cover: $(VENV)/.test
-	$(PYTEST) tests/policy tests/wire tests/test_address.py --cov=policyd.policy --cov=policyd.wire \
+	$(PYTEST) tests/policy tests/wire tests/service tests/test_address.py --cov=policyd.policy --cov=policyd.wire \
 		--cov=policyd.address --cov-branch --cov-report=term:skip-covered --cov-fail-under=100
 
 bench: $(VENV)/.test packages

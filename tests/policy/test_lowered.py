@@ -46,3 +46,14 @@ def test_relayed_traffic_has_less_too(tmp_path: Path) -> None:
     old, new = (loaded(tmp_path, limits=limits.replace("MAX", most), plans=plans) for most in ("20", "10"))
 
     assert lowered(old, new) == [Lowered(UNLISTED, "relay", 10)]
+
+
+def test_all_accounts_of_a_plan_are_named(tmp_path: Path) -> None:
+    """The terms that they share are compared once."""
+    domains = "domains: {a.example: shared, b.example: shared}"
+    limits = LIMITS.replace("400", "300")
+    expected = [Lowered("a.example", "hourly", 300), Lowered("b.example", "hourly", 300)]
+
+    old, new = (loaded(tmp_path, accounts=domains, limits=text, plans=PLANS) for text in (LIMITS, limits))
+
+    assert lowered(old, new) == expected

@@ -19,8 +19,8 @@ from policyd.model import (
     Usage,
 )
 from policyd.policy.decide import decide
-from policyd.policy.plan import ChargePlan, Planner
-from policyd.policy.sizes import digest, stem
+from policyd.policy.plan import ChargePlan, Planner, nobody
+from policyd.policy.sizes import digest, size_look, stem
 from tests.policy.test_limits import MONDAY, SATURDAY, WEEKEND
 from tests.support.config import MAILMAN, by_login, config, locally, rate, size
 
@@ -133,3 +133,20 @@ def test_a_list_out_of_its_hours_hears_when_they_come() -> None:
 def test_a_size_limit_looks_at_lists_alone() -> None:
     """Whatever else a plan has."""
     assert size().traffic == {TrafficKind.LIST}
+
+
+@pytest.mark.parametrize(("per", "size_"), [(Per.LIST, 850), (Per.LIST_FAMILY, None)])
+def test_a_look_at_a_list_counts_nobody(per: Per, size_: int | None) -> None:
+    """What the configuration says of its size is known; of a family it says nothing."""
+    lists = Lists(known={"bounces@example.org": KnownList("news@example.org", 850)})
+    limit = size(per=per)
+    charge = size_look(config(limit, lists=lists), limit, "news@example.org")
+
+    assert (charge.type, charge.subject, charge.max) == (CounterType.SET, "news@example.org", 1000)
+    assert charge.member is not None
+    assert (charge.member.digest, charge.member.known) == ("", size_)
+
+
+def test_nobody_knows_no_unix_user() -> None:
+    """Where nothing can be asked of the kernel."""
+    assert nobody(by_login()) == ""

@@ -106,3 +106,12 @@ def test_the_shipped_plans_say_it_out_loud() -> None:
     assert "plan shared: list-pace lets 600 recipients through in 1h, domain-hourly 400: " in said
     assert "a pace of 9.2 s fits" in said
     assert "plan dedicated: list-pace" not in said
+
+
+def test_a_schedule_that_never_opens_holds_nothing_to_say() -> None:
+    """Its hours are none to divide."""
+    closed = Schedule("closed", ZoneInfo("UTC"), ((),) * 7)
+
+    said = sums(config(rate(), pace(every=9200), size("off-peak", 900, "closed"), schedules=(closed,)))
+
+    assert not [line for line in said if "closed" in line]

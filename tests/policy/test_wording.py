@@ -1,12 +1,15 @@
 """The rules by which somebody is charged, in plain words."""
 
+from ipaddress import IPv4Network
+from zoneinfo import ZoneInfo
+
 import pytest
 
-from policyd.conf.schema import Lists
-from policyd.model import PolicyRequest, Sure, Traffic, TrafficKind
+from policyd.conf.schema import Limit, Lists, Schedule, Transport
+from policyd.model import PolicyRequest, Recipients, Sure, Traffic, TrafficKind
 from policyd.policy.traffic import Attribution
-from policyd.policy.wording import login_rule, rule
-from tests.support.config import asked, by_login, config, locally
+from policyd.policy.wording import login_rule, rule, unconcerned
+from tests.support.config import asked, by_login, config, locally, logins, pace, rate
 
 CONFIG = config(
     lists=Lists(contexts=frozenset({"mailman"}), users=frozenset({"list"})),
@@ -56,3 +59,33 @@ def test_logins() -> None:
 
     assert login_rule(login) == "the mailbox bob@example.org, which was logged in to"
     assert login_rule(login._replace(account="client:192.0.2.7")) == "the client's address, from which logins failed"
+
+
+WEEKEND = Schedule("weekend", ZoneInfo("UTC"), (*[()] * 5, *[((0, 1440),)] * 2))
+SATURDAY, MONDAY = 1_780_099_200_000, 1_780_272_000_000
+
+
+@pytest.mark.parametrize(
+    ("limit", "now", "here", "words"),
+    [
+        (logins(), MONDAY, False, "counts logins"),
+        (rate(traffic=[TrafficKind.LIST]), MONDAY, False, "looks at list traffic only"),
+        (rate(lifted_by="weekend"), SATURDAY, False, "lifted while weekend is open"),
+        (
+            pace(transport=Transport("slow", IPv4Network("127.0.2.0/24"), 2526), traffic=[TrafficKind.USER]),
+            MONDAY,
+            False,
+            "kept by the transport slow of Postfix",
+        ),
+        (rate(max=None), MONDAY, False, "unlimited"),
+        (rate(recipients=Recipients.REMOTE), MONDAY, True, "looks at recipients elsewhere only"),
+        (rate(recipients=Recipients.REMOTE), MONDAY, False, "spared by exempt"),
+        (rate(lifted_by="weekend"), MONDAY, True, "spared by exempt"),
+    ],
+    ids=["logins", "traffic", "lifted", "transport", "unlimited", "remote", "exempt", "exempt-weekday"],
+)
+def test_why_a_limit_does_not_look(limit: Limit, now: int, here: bool, words: str) -> None:
+    """One reason, the first that fits."""
+    site = config(limit, schedules=(WEEKEND,))
+
+    assert unconcerned(site, limit, TrafficKind.USER, now, here=here) == words
