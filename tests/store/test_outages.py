@@ -171,7 +171,7 @@ def _refusal(server: RedisServer, break_it: object, word: str, wait: str = "") -
 def test_redis_that_is_loading(tmp_path: Path) -> None:
     """While Redis reads its data calls fail with LOADING, and the store comes up when it is done."""
     slow = tmp_path / "redis-server"
-    options = "--key-load-delay 5000 --loading-process-events-interval-bytes 1024"
+    options = "--key-load-delay 15000 --loading-process-events-interval-bytes 1024"
     slow.write_text(f'#!/bin/sh\nexec {binaries()["system"]} "$@" {options}\n')
     slow.chmod(0o700)
 
