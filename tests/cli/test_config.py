@@ -119,6 +119,7 @@ def test_check_dovecot(good: Path, tmp_path: Path, before: str, code: int, found
     assert (done[0], [finding["where"] for finding in json.loads(done[1])["findings"]]) == (code, found)
     shown = run("check", "--config", good, "--dovecot-config", lab.file)[1]
     assert ("auth_policy_check_before_auth = no" in shown.splitlines()) is bool(found)
+    assert ("Dovecot: policyd is asked as it should be" in shown.splitlines()) is not bool(found)
 
 
 def test_check_dovecot_without_one(good: Path) -> None:
