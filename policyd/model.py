@@ -64,6 +64,7 @@ class Counts(Word):
     """What a rate limit counts."""
 
     RECIPIENTS = "recipients"
+    DISTINCT = "distinct-recipients"
     MESSAGES = "messages"
     BYTES = "bytes"
     LOGINS = "logins"
@@ -191,21 +192,22 @@ class CounterType(Word):
     LOG = "log"
     PACE = "pace"
     SET = "set"
+    DISTINCT = "distinct"
 
 
 class Member(NamedTuple):
-    """The recipient of a list, as a counter of type SET takes it.
+    """A recipient, as a counter of type SET or DISTINCT takes it.
 
-    ``digest`` is a signed 64-bit number as text, "" where the list itself is looked at. ``known`` is
-    how large the list is by better means than what it mailed, None where there are none; what it
+    ``digest`` is a signed 64-bit number as text, "" where nobody is counted. The rest is of lists:
+    ``known`` is how large it is by better means than what it mailed, None where there are none; what it
     mailed may be larger than ``max`` by ``slack`` percent. ``over``: a fan-out to more distinct
     recipients within 15 min is a mailing.
     """
 
     digest: str
-    known: int | None
-    slack: int
-    over: int
+    known: int | None = None
+    slack: int = 0
+    over: int = 0
 
 
 class Charge(NamedTuple):
@@ -216,8 +218,8 @@ class Charge(NamedTuple):
     next slot may be away, in ms. ``observed`` counts past ``max`` and never refuses.
     ``once`` charges a message once, however many requests it makes. ``skipped`` marks a recipient
     that the limit does not look at, so that a settlement leaves it out too. With ``lock`` (ms) a
-    first refusal is followed by others for so long, whatever is counted meanwhile. ``member`` is of a
-    list and goes with type SET alone, whose ``window`` is how long the largest size is remembered.
+    first refusal is followed by others for so long, whatever is counted meanwhile. ``member`` goes with
+    the types SET, whose ``window`` is how long the largest size is remembered, and DISTINCT.
     """
 
     type: CounterType

@@ -78,7 +78,7 @@ async def outlook(config: Config, store: RedisStore, request: PolicyRequest, use
     shown = [_looking(plan, *one) for one in charged if one[0].name in looking]
     others = [limit for limit in plan.terms.limits if limit.name not in looking]
     here = bool(Attribution(config).hosted(normalise(request.recipient, config.accounts.delimiter).domain))
-    shown += [_unconcerned(limit, unconcerned(config, limit, plan.traffic.kind, now, here=here)) for limit in others]
+    shown += [_unconcerned(limit, unconcerned(config, limit, plan.traffic, now, here=here)) for limit in others]
     return _outlook(config, request, plan, verdict, tuple(shown))
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from policyd.conf.schema import Config, RateLimit
-from policyd.model import Charge, Per
-from policyd.policy.limits import counter_type
+from policyd.model import Per
+from policyd.policy.limits import rate_look
 from policyd.policy.lowered import Lowered
 from policyd.status import terms_of_account
 from policyd.store.base import Call, Op
@@ -59,7 +59,6 @@ def _counters(
 
 
 async def _used(store: RedisStore, limit: RateLimit, entry: Entry, most: int) -> Over:
-    charge = Charge(counter_type(limit), limit.name, entry.subject, 1, most, limit.window, lock=limit.lock)
-    outcome = await store.ask(Call(Op.PEEK, entry.account, None, (charge,)))
+    outcome = await store.ask(Call(Op.PEEK, entry.account, None, (rate_look(limit, entry.subject, most),)))
     usage = outcome.usages[0]
     return Over(entry.account, entry.limit, entry.subject, usage.used, usage.max)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 
 from policyd.conf.schema import Config, RateLimit, SizeLimit, Terms
-from policyd.model import NEVER_FITS, UNLISTED, Charge, Mode, Per, Usage
+from policyd.model import NEVER_FITS, UNLISTED, Mode, Per, Usage
 from policyd.policy.decide import moment
-from policyd.policy.limits import counter_type
+from policyd.policy.limits import rate_look
 from policyd.policy.logins import is_client_account
 from policyd.policy.sizes import size_look
 from policyd.policy.subject import find_subject
@@ -102,9 +102,7 @@ class Status:
             if isinstance(limit, SizeLimit):
                 charge = size_look(config, limit, entry.subject)
             else:
-                charge = Charge(
-                    counter_type(limit), limit.name, entry.subject, 1, limit.max, limit.window, lock=limit.lock
-                )
+                charge = rate_look(limit, entry.subject, limit.max)
             outcome = await self._store.ask(Call(Op.PEEK, entry.account, None, (charge,)))
             found = gauge(config, terms, limit, entry, outcome.usages[0])
             if found.max != limit.max:

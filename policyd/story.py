@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from policyd.conf.schema import Config
-from policyd.model import Charge, Sure, TrafficKind
+from policyd.model import Sure, TrafficKind
 from policyd.policy.decide import moment
-from policyd.policy.limits import counter_type
+from policyd.policy.limits import rate_look
 from policyd.status import Gauge, gauge, terms_of_account
 from policyd.store.base import Call, Op
 from policyd.store.index import Entry, Index
@@ -56,8 +56,8 @@ async def _held(config: Config, store: RedisStore, entry: Entry) -> Gauge | None
     limit = next((one for one in terms.rates if one.name == entry.limit), None)
     if limit is None or limit.max is None:
         return None
-    charge = Charge(counter_type(limit), limit.name, entry.subject, 1, limit.max, limit.window, lock=limit.lock)
-    outcome = await store.ask(Call(Op.PEEK, entry.account, None, (charge,)))
+    look = rate_look(limit, entry.subject, limit.max)
+    outcome = await store.ask(Call(Op.PEEK, entry.account, None, (look,)))
     return gauge(config, terms, limit, entry, outcome.usages[0])
 
 

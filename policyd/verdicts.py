@@ -35,7 +35,7 @@ Fields = dict[str, str | int | float]
 
 Near = Callable[[Event, int], None]
 
-RATES = frozenset({CounterType.RING, CounterType.LOG})
+RATES = frozenset({CounterType.RING, CounterType.LOG, CounterType.DISTINCT})
 """The counters that fill up and become empty by themselves."""
 
 

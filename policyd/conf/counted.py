@@ -12,7 +12,11 @@ DEFAULT_PER = {Counts.LOGINS: Per.MAILBOX, Counts.FAILED_LOGINS: Per.CLIENT}
 _OF_MAIL: tuple[Key[object], ...] = (OVER, TRAFFIC, RECIPIENTS, STRIKES)
 _OF_LOGINS: tuple[Key[object], ...] = (PROTOCOLS, LOCK, TELL)
 _PER_OF_MAIL = (Per.DOMAIN, Per.USER, Per.SENDER, Per.CLIENT, Per.LIST)
-_PER_OF_LOGINS = {Counts.LOGINS: (Per.MAILBOX, Per.CLIENT, Per.DOMAIN), Counts.FAILED_LOGINS: (Per.CLIENT,)}
+_PER = {
+    Counts.DISTINCT: (Per.DOMAIN, Per.USER, Per.SENDER),
+    Counts.LOGINS: (Per.MAILBOX, Per.CLIENT, Per.DOMAIN),
+    Counts.FAILED_LOGINS: (Per.CLIENT,),
+}
 
 
 def check_counted(newest: Values, values: Values, at: At) -> None:
@@ -52,7 +56,7 @@ def check_strikes(traffic: tuple[TrafficKind, ...], newest: Values, values: Valu
 
 
 def _check_per(counts: Counts, newest: Values, values: Values, at: At) -> None:
-    allowed, per = _PER_OF_LOGINS.get(counts, _PER_OF_MAIL), values.maybe(PER)
+    allowed, per = _PER.get(counts, _PER_OF_MAIL), values.maybe(PER)
     if per is None or per in allowed or PER.name in newest.flawed:
         return
     key = PER if PER.name in newest.names() else COUNTS

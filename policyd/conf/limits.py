@@ -143,7 +143,7 @@ KIND = _kind("rate")
 COUNTS = Key(
     "counts",
     word(Counts, "something that a rate limit counts", "recipients"),
-    "What is counted: recipients (the default), messages, bytes, logins or failed-logins.",
+    "What is counted: recipients (the default), distinct-recipients, messages, bytes, logins or failed-logins.",
 )
 PER = Key(
     "per",

@@ -4,6 +4,7 @@ from policyd.conf.counted import DEFAULT_PER, check_counted, check_strikes
 from policyd.conf.issues import At
 from policyd.conf.limits import COUNTS, LOCK, MAX, PER, PROTOCOLS, RECIPIENTS, TELL, TRAFFIC, WINDOW, Amount
 from policyd.conf.schema import RateLimit
+from policyd.conf.sizes import LARGEST
 from policyd.conf.structures import Values
 from policyd.model import LOGIN_COUNTS, Counts, Per, Recipients, TrafficKind
 
@@ -25,6 +26,8 @@ def check(newest: Values, values: Values, at: At, policy_timeout: int | None) ->
         _check_amount(newest, values, at)
     if TRAFFIC.name not in newest.flawed:
         check_list(newest, values, at)
+    if values.get(COUNTS, Counts.RECIPIENTS) is Counts.DISTINCT and COUNTS.name not in newest.flawed:
+        _check_distinct(newest, values, at)
     check_strikes(traffic(values), newest, values, at)
 
 
@@ -51,6 +54,18 @@ def check_list(newest: Values, values: Values, at: At) -> None:
         key = TRAFFIC if TRAFFIC.name in newest.names() else PER
         problem = "the limit counts per list, and only list traffic has one"
         at.key(key.name).report(newest.place_of(key), problem, "write traffic: [list], or per: domain")
+
+
+def _check_distinct(newest: Values, values: Values, at: At) -> None:
+    """Report what cannot be kept of distinct recipients, or of nobody's."""
+    amount = newest.get(MAX, Amount(None, sized=False))
+    if (amount.units or 0) > LARGEST and not amount.sized:
+        problem = f"policyd counts up to {LARGEST} distinct recipients"
+        at.key(MAX.name).report(newest.place_of(MAX), problem, "write a number such as 500, or unlimited")
+    if TrafficKind.RELAYED in traffic(values):
+        key = TRAFFIC if TRAFFIC.name in newest.names() else COUNTS
+        problem = "relayed traffic is nobody's for sure, and distinct recipients are counted of verified senders"
+        at.key(key.name).report(newest.place_of(key), problem, "write counts: recipients, or other traffic")
 
 
 def _check_amount(newest: Values, values: Values, at: At) -> None:

@@ -152,6 +152,8 @@ def _rate_text(limit: RateLimit, cost: int, usage: Usage, ref: str) -> str:
     used = f"{usage.used} of {usage.max} {unit} in {duration(limit.window)} used"
     if limit.counts in LOGIN_COUNTS:
         return _line(limit.name, f"{used}; you can log in again at {moment(usage.fits_at)}; {ref}")
+    if limit.counts is Counts.DISTINCT:
+        used = f"{used}, more are for registered lists"
     return _line(limit.name, f"{used}; mail flows again at {moment(usage.fits_at)}; {ref}")
 
 

@@ -1,7 +1,7 @@
 """Which limits look at a request, what they count for, and what one request costs them."""
 
 from policyd.conf.schema import Config, Limit, RateLimit, SizeLimit, Terms
-from policyd.model import Action, CounterType, Counts, Mode, Per, Traffic, TrafficKind
+from policyd.model import Action, Charge, CounterType, Counts, Member, Mode, Per, Traffic, TrafficKind
 from policyd.policy.schedule import is_open
 
 EXACT_UP_TO = 128
@@ -42,9 +42,19 @@ def subject(limit: Limit, traffic: Traffic, client: str) -> str:
 
 
 def counter_type(limit: RateLimit) -> CounterType:
-    """Return the counter type for a limit's maximum."""
+    """Return the counter type for what a limit counts, and for its maximum."""
+    if limit.counts is Counts.DISTINCT:
+        return CounterType.DISTINCT
     exact = limit.max is not None and limit.max <= EXACT_UP_TO and limit.counts is not Counts.BYTES
     return CounterType.LOG if exact else CounterType.RING
+
+
+def rate_look(limit: RateLimit, subject: str, most: int) -> Charge:
+    """Return a charge to look at a counter with, under a maximum; it holds whether one more would fit."""
+    member = Member("") if limit.counts is Counts.DISTINCT else None
+    return Charge(
+        counter_type(limit), limit.name, subject, 1, most, limit.window, lock=limit.lock, member=member
+    )
 
 
 def is_observed(config: Config, limit: Limit, kind: TrafficKind) -> bool:

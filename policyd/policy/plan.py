@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 from policyd.address import normal_form, normalise
 from policyd.conf.schema import Config, Limit, PaceLimit, RateLimit, SizeLimit, Terms
-from policyd.model import Charge, CounterType, Counts, Per, PolicyRequest, Recipients, Sure, Traffic
+from policyd.model import Charge, Counts, Member, Per, PolicyRequest, Recipients, Sure, Traffic
+from policyd.policy.bulk import passed_by
 from policyd.policy.limits import counter_type, in_force, is_observed, subject, terms_of
 from policyd.policy.pace import destination, longest_wait, pace_charge
-from policyd.policy.sizes import by_posting, size_charge
+from policyd.policy.sizes import by_posting, digest, size_charge
 from policyd.policy.suspendable import suspendable
 from policyd.policy.traffic import Attribution, within
 
@@ -92,15 +93,15 @@ class Planner:
         """Return the charges of a whole message (END-OF-MESSAGE), for ``recipient_count`` recipients.
 
         ``known`` is what its recipients were attributed to: one message has one account, though
-        Postfix may ask about its end with another policy_context. Its end says nothing of the size
-        of a list, which its recipients have told.
+        Postfix may ask about its end with another policy_context. Its end does not say who its
+        recipients are, so that no members are counted then.
         """
         standing = self._standing(request, owner)
         if known is not None and known != standing.traffic:
             standing = self._new_standing(known, request)
         recipients = min(request.recipient_count, MOST_RECIPIENTS)
         exempt = self._is_exempt(request, request.recipient if recipients == 1 else "")
-        return _without_sizes(self._plan(standing, request, now, recipients, exempt=exempt))
+        return _without_members(self._plan(standing, request, now, recipients, exempt=exempt))
 
     def _standing(self, request: PolicyRequest, owner: Owner) -> _Standing:
         local = self._attribution.is_local(request.client_address)
@@ -149,9 +150,11 @@ class Planner:
         return plan
 
     def _charge(self, limit: Limit, traffic: Traffic, request: PolicyRequest, recipients: int) -> Charge | None:
-        """Return what a limit charges, None for a pace that Postfix keeps."""
+        """Return what a limit charges, None where it charges nothing: Postfix keeps the pace, or bulk is no matter."""
         named = subject(limit, traffic, request.client_address)
         if isinstance(limit, RateLimit):
+            if limit.counts is Counts.DISTINCT and passed_by(traffic, self._lists):
+                return None
             return self._rate_charge(limit, traffic, request, named, recipients)
         if isinstance(limit, PaceLimit) and limit.transport is None:
             looked_at = 0 if self._is_skipped(limit, request) else recipients
@@ -175,7 +178,7 @@ class Planner:
         self, limit: RateLimit, traffic: Traffic, request: PolicyRequest, named: str, recipients: int
     ) -> Charge:
         skipped = self._is_skipped(limit, request)
-        once = limit.counts is not Counts.RECIPIENTS
+        once = limit.counts not in {Counts.RECIPIENTS, Counts.DISTINCT}
         cost = max(1, min(request.size, MOST_BYTES)) if limit.counts is Counts.BYTES else 1 if once else recipients
         return Charge(
             counter_type(limit),
@@ -187,6 +190,7 @@ class Planner:
             observed=is_observed(self.config, limit, traffic.kind),
             once=once,
             skipped=skipped,
+            member=Member(digest(traffic.account, request.recipient)) if limit.counts is Counts.DISTINCT else None,
         )
 
     def _is_hosted(self, recipient: str) -> bool:
@@ -219,10 +223,10 @@ class Planner:
         return domain in self.config.accounts.local_names or self._is_hosted(recipient)
 
 
-def _without_sizes(plan: ChargePlan) -> ChargePlan:
-    if all(charge.type is not CounterType.SET for charge in plan.charges):
+def _without_members(plan: ChargePlan) -> ChargePlan:
+    kept = [pair for pair in zip(plan.limits, plan.charges, strict=True) if pair[1].member is None]
+    if len(kept) == len(plan.charges):
         return plan
-    kept = [pair for pair in zip(plan.limits, plan.charges, strict=True) if pair[1].type is not CounterType.SET]
     return plan._replace(limits=tuple(limit for limit, _ in kept), charges=tuple(charge for _, charge in kept))
 
 
@@ -230,7 +234,7 @@ def _varies(limit: Limit) -> bool:
     """Return whether what a limit charges for one recipient depends on more than its sender."""
     if limit.lifted_by or limit.per is Per.CLIENT or isinstance(limit, SizeLimit):
         return True
-    if isinstance(limit, RateLimit) and limit.counts is Counts.BYTES:
+    if isinstance(limit, RateLimit) and limit.counts in {Counts.BYTES, Counts.DISTINCT}:
         return True
     return isinstance(limit, RateLimit | PaceLimit) and limit.recipients is Recipients.REMOTE
 

@@ -4,9 +4,11 @@ The rules are those of traffic.py, in its order.
 """
 
 from policyd.conf.schema import Config, Limit, PaceLimit, RateLimit
-from policyd.model import LOGIN_COUNTS, PolicyRequest, Recipients, Sure, Traffic, TrafficKind
+from policyd.model import LOGIN_COUNTS, Counts, PolicyRequest, Recipients, Sure, Traffic, TrafficKind
+from policyd.policy.bulk import passed_by
 from policyd.policy.limits import is_lifted
 from policyd.policy.logins import is_client_account
+from policyd.policy.sizes import by_posting
 
 _CLAIMED = {
     TrafficKind.LIST: "a client on this host, without a login, whose envelope sender is that of the list",
@@ -38,11 +40,11 @@ def login_rule(traffic: Traffic) -> str:
     return f"the mailbox {traffic.user}, which was logged in to"
 
 
-def unconcerned(config: Config, limit: Limit, kind: TrafficKind, now: int, *, here: bool) -> str:
-    """Return why a limit charges nothing for a request of ``kind``; ``here``: its recipient is hosted here."""
+def unconcerned(config: Config, limit: Limit, traffic: Traffic, now: int, *, here: bool) -> str:
+    """Return why a limit charges nothing for a request; ``here``: its recipient is hosted here."""
     if isinstance(limit, RateLimit) and limit.counts in LOGIN_COUNTS:
         return "counts logins"
-    if kind not in limit.traffic:
+    if traffic.kind not in limit.traffic:
         return f"looks at {' and '.join(sorted(limit.traffic))} traffic only"
     if is_lifted(config, limit, now):
         return f"lifted while {limit.lifted_by} is open"
@@ -50,5 +52,7 @@ def unconcerned(config: Config, limit: Limit, kind: TrafficKind, now: int, *, he
         return f"kept by the transport {limit.transport.name} of Postfix"
     if getattr(limit, "max", 0) is None:
         return "unlimited"
+    distinct = isinstance(limit, RateLimit) and limit.counts is Counts.DISTINCT
+    passed = passed_by(traffic, by_posting(config.lists.known)) if distinct else ""
     elsewhere = here and getattr(limit, "recipients", Recipients.ALL) is Recipients.REMOTE
-    return "looks at recipients elsewhere only" if elsewhere else "spared by exempt"
+    return passed or ("looks at recipients elsewhere only" if elsewhere else "spared by exempt")

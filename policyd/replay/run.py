@@ -2,7 +2,8 @@
 
 Where the configuration observes, the replay enforces: who would be refused is what is asked. A limit
 that observes by itself still refuses nothing, and says what it would have done. Only rates are
-replayed: a pace moves mail in time, and how it would have come then no log says.
+replayed, but for those of distinct recipients: a pace moves mail in time, and how it would have come
+then no log says.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -97,10 +98,9 @@ def _plan(planner: Planner, mail: Mail, request: PolicyRequest) -> ChargePlan:
 
 
 def _rates(plan: ChargePlan) -> ChargePlan:
-    """Return a plan with its limits of kind rate only."""
-    kept = [
-        (limit, charge) for limit, charge in zip(plan.limits, plan.charges, strict=True) if isinstance(limit, RateLimit)
-    ]
+    """Return a plan with the rates only that are replayed."""
+    both = zip(plan.limits, plan.charges, strict=True)
+    kept = [(limit, charge) for limit, charge in both if isinstance(limit, RateLimit) and charge.member is None]
     limits, charges = tuple(limit for limit, _ in kept), tuple(charge for _, charge in kept)
     return plan._replace(limits=limits, charges=charges, paced=False)
 

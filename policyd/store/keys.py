@@ -1,8 +1,8 @@
 """Key names, format 1, and what stands under them.
 
-    policyd:1:{<account>}:<type>:<limit>:<subject>     a counter; type is ring, log or pace
+    policyd:1:{<account>}:<type>:<limit>:<subject>     a counter; type is ring, log, pace or distinct
     policyd:1:{<account>}:set:<subject>                what is kept of a list, for all limits of its size
-    policyd:1:{<account>}:set:<subject>:<generation>:<shard>   members of it
+    policyd:1:{<account>}:set:<subject>:<generation>:<shard>   members of it; of type distinct likewise
     policyd:1:{<account>}:message:<host>:<instance>    a message record
     policyd:1:{<account>}:episode:<limit>:<subject>    the ref of an episode, and when it ends unless it goes on
     policyd:1:{<account>}:events                       the last 200 events of the account, newest first

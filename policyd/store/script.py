@@ -25,6 +25,9 @@ _OPS = {Op.CHARGE: 1, Op.SETTLE: 2, Op.GIVE_BACK: 3, Op.PEEK: 4}
 _TYPES = {counter: number for number, counter in enumerate(CounterType, 1)}
 """Numbers of the counter types; they stand in message records."""
 
+_OF_MEMBERS = frozenset({CounterType.SET, CounterType.DISTINCT})
+"""The counter types that are made of members."""
+
 
 class Script:
     """The joined text and the SHA-1 by which Redis knows it."""
@@ -39,7 +42,8 @@ class Script:
         parts = ["local names, types = {}, {}"]
         for counter, number in _TYPES.items():
             parts.append(f"local {counter.name} = {number}\nnames[{number}] = '{counter}'")
-            parts.append(f"types[{number}] = function()\n{part(counter)}end")
+            shared = part("members") if counter in _OF_MEMBERS else ""
+            parts.append(f"types[{number}] = function()\n{shared}{part(counter)}end")
         parts += [part("main"), part("record")]
         parts.append(f"if op == CHARGE or op == PEEK then\n{part('charge')}end")
         parts.append(part("settle"))
@@ -54,7 +58,7 @@ def encode(call: Call, now: int, not_after: int, seed: bytes) -> tuple[bytes, ..
     """
     op, account, record, charges, suspensions = call
     tagged = keys.tag(account)
-    # A list has another member in each call.
+    # Who counts members has another one in each call.
     words = _words.__wrapped__ if any(one.member for one in charges) else _words
     count, names, argv = words(account, charges, suspensions)
     if record is None:

@@ -7,6 +7,7 @@ import pytest
 
 from policyd.conf.schema import Limit, Lists, Schedule, Transport
 from policyd.model import PolicyRequest, Recipients, Sure, Traffic, TrafficKind
+from policyd.policy.plan import Planner
 from policyd.policy.traffic import Attribution
 from policyd.policy.wording import login_rule, rule, unconcerned
 from tests.support.config import asked, by_login, config, locally, logins, pace, rate
@@ -88,4 +89,5 @@ def test_why_a_limit_does_not_look(limit: Limit, now: int, here: bool, words: st
     """One reason, the first that fits."""
     site = config(limit, schedules=(WEEKEND,))
 
-    assert unconcerned(site, limit, TrafficKind.USER, now, here=here) == words
+    traffic = Planner(site).plan(by_login(), now).traffic
+    assert unconcerned(site, limit, traffic, now, here=here) == words

@@ -206,6 +206,63 @@ class MailedList:
         self.counted = counted
 
 
+class Distinct:
+    """Whom a sender has written to: [digest, generation], in the quarters of one window."""
+
+    PAST = 4
+
+    def __init__(self) -> None:
+        self.members: dict[str, int] = {}
+        self.grain = self.newest = 0
+        self.left = self.left_until = 0  # members that were kept in quarters of another window, and until when
+
+    def used(self, now: int, window: int) -> int:
+        """Return how many count."""
+        grain = ceil(window / self.PAST)
+        if grain != self.grain:
+            return self._left(now) + len(self._live(now, self.grain)) if self.grain else 0
+        return self._left(now) + len(self._live(now, grain))
+
+    def need(self, digest: str, now: int, window: int, max_: int) -> int:
+        """Return by how many too many there would be with this one; 0 where he counts already."""
+        known = ceil(window / self.PAST) == self.grain and digest in self._live(now, self.grain)
+        return 0 if known else self.used(now, window) + 1 - max_
+
+    def fits_at(self, now: int, window: int, need: int) -> int:
+        """Return the first moment at which ``need`` fewer count, -1 for never."""
+        grain = ceil(window / self.PAST)
+        if grain != self.grain:
+            leaving = [now + window] * self.used(now, window)
+        else:
+            leaving = [(number + self.PAST + 1) * grain for number in self._live(now, grain).values()]
+            leaving += [self.left_until] * self._left(now)
+        return sorted(leaving)[need - 1] if need <= len(leaving) else -1
+
+    def apply(self, digest: str, now: int, window: int, max_: int) -> tuple[str, int] | None:
+        """Count somebody, unless more than ``max_`` count; return him and his generation when he is new."""
+        grain = ceil(window / self.PAST)
+        if grain != self.grain:
+            self.left, self.left_until = self.used(now, window), now + window
+            self.grain, self.members, self.newest = grain, {}, 0
+        live = self._live(now, grain)
+        if digest not in live and self.used(now, window) > max_:
+            return None
+        self.newest = self.members[digest] = max(now // grain, self.newest)
+        return None if digest in live else (digest, self.newest)
+
+    def undo(self, digest: str, number: int) -> None:
+        """Take somebody out of the generation that he was counted in."""
+        if self.members.get(digest) == number:
+            del self.members[digest]
+
+    def _live(self, now: int, grain: int) -> dict[str, int]:
+        present = max(now // grain, self.newest) if grain else 0
+        return {digest: number for digest, number in self.members.items() if number >= present - self.PAST}
+
+    def _left(self, now: int) -> int:
+        return self.left if now < self.left_until else 0
+
+
 Counter = Ring | Log | Pace
 
 

@@ -61,4 +61,5 @@ def test_each_counter_type_has_a_file() -> None:
     """The script makes a counter type only for a call that uses it."""
     text = Script().text.decode()
     for number, counter in enumerate(CounterType, 1):
-        assert f"names[{number}] = '{counter}'\ntypes[{number}] = function()\n-- {counter}:" in text
+        _, _, made = text.partition(f"names[{number}] = '{counter}'\ntypes[{number}] = function()\n")
+        assert f"-- {counter}:" in made

@@ -3,13 +3,10 @@
 -- All limits of one list share what is kept of it. Key `set:<subject>` has in msgpack: the largest size
 -- that was seen, and when; the size that the latest mailing is judged by (-1: there was none), 1 if that
 -- is exact, when it began and when it was asked for last; 1 if the latest recipients are counted as
--- members; how many generations there are, and of each its number, shards and members; the latest
--- distinct recipients with their times, oldest first. Keys `set:<subject>:<generation>:<shard>` are
--- sets of members.
+-- members; how many generations there are, and of each its number, shards and members (members.lua);
+-- the latest distinct recipients with their times, oldest first.
 --
--- A generation is 6 h; the newest one and the 4 before it count, so a member is remembered for 24 to
--- 30 h. A member is in one generation only, so the size is the sum of their members. Members are
--- 64-bit numbers as text, and a shard is small enough for Redis to pack it.
+-- A generation is 6 h, so a member is remembered for 24 to 30 h.
 --
 -- A fan-out to more distinct recipients within 15 min than the charge says is a mailing. What is below
 -- fits, and makes no members. A mailing is judged by the size that is known when it begins, so that
@@ -19,16 +16,15 @@
 -- a size that is not exact (2 bytes each), 1 more than the size that is known by better means (8 bytes;
 -- 0: none is), the member ("": nobody, the list itself is looked at).
 
-local GENERATION, PAST, SHARD = 21600000, 4, 320
-local SOON, HOUR, DAY = 900000, 3600000, 86400000
+local GENERATION, SOON, HOUR, DAY = 21600000, 900000, 3600000, 86400000
 local opened = {}
 
 -- What is kept of a list, once for all charges of a call.
 local function open(key, now)
   local list = opened[key]
   if list then return list end
-  list = {key = key, now = now, window = 0, top = 0, top_at = 0, judged = -1, exact = 0, began = 0, last = 0,
-          counted = 0, generations = {}, recent = {}}
+  list = {key = key, now = now, grain = GENERATION, window = 0, top = 0, top_at = 0, judged = -1, exact = 0,
+          began = 0, last = 0, counted = 0, generations = {}, recent = {}}
   opened[key] = list
   local raw = redis.call('GET', key)
   if raw then
@@ -38,18 +34,12 @@ local function open(key, now)
     for at = 9, last, 3 do list.generations[#list.generations + 1] = {unpack(values, at, at + 2)} end
     for at = last + 1, #values, 2 do list.recent[#list.recent + 1] = {values[at], values[at + 1]} end
   end
-  local recent, generations = list.recent, list.generations
+  local recent = list.recent
   if recent[1] then list.now = math.max(now, recent[#recent][2]) end
   list.goes_on = list.judged >= 0 and list.now - list.last <= HOUR and list.now - list.began <= DAY
   list.generation = math.floor(list.now / GENERATION)
-  while generations[1] and generations[1][1] < list.generation - PAST do table.remove(generations, 1) end
+  forget_past(list)
   return list
-end
-
-local function seen(list)
-  local members = 0
-  for _, generation in ipairs(list.generations) do members = members + generation[3] end
-  return members
 end
 
 local function keep(list, ttl)
@@ -62,39 +52,6 @@ local function keep(list, ttl)
     values[#values + 1], values[#values + 2] = one[1], one[2]
   end
   redis.call('SET', list.key, cmsgpack.pack(unpack(values)), unpack(ttl))
-end
-
-local function shard(list, generation, member)
-  local number = tonumber(string.sub(member, -6)) % generation[2]
-  return string.format('%s:%.0f:%.0f', list.key, generation[1], number)
-end
-
--- Makes somebody a member, of the newest generation, unless there are more than `ceiling` already.
--- Returns whether he is new.
-local function add(list, member, ceiling)
-  local generations = list.generations
-  local newest, from = generations[#generations], nil
-  for at = #generations, 1, -1 do
-    if redis.call('SISMEMBER', shard(list, generations[at], member), member) == 1 then
-      if generations[at][1] == list.generation then return false end
-      from = generations[at]
-      break
-    end
-  end
-  if not from and seen(list) > ceiling then return false end
-  if not newest or newest[1] < list.generation then
-    newest = {list.generation, math.max(1, math.ceil(ceiling / SHARD)), 0}
-    generations[#generations + 1] = newest
-  end
-  if from then
-    redis.call('SREM', shard(list, from, member), member)
-    from[3] = from[3] - 1
-  end
-  local key = shard(list, newest, member)
-  redis.call('SADD', key, member)
-  redis.call('PEXPIRE', key, (list.generation + PAST + 1) * GENERATION - list.now)
-  newest[3] = newest[3] + 1
-  return not from
 end
 
 -- The largest size that is not too large.
@@ -112,7 +69,7 @@ local function peek(key, now, window, argv, at)
     if one[1] ~= member and one[2] > list.now - SOON then others = others + 1 end
   end
   local mailing, size, exact = others >= over, known - 1, known > 0 and 1 or 0
-  if exact == 0 then size = math.max(seen(list), list.now - list.top_at < window and list.top or 0) end
+  if exact == 0 then size = math.max(members(list), list.now - list.top_at < window and list.top or 0) end
   local uncounted = list.counted == 0 and list.recent or {}
   local state = {list = list, member = member, over = over, mailing = mailing, uncounted = uncounted, used = size}
   if mailing and exact == 0 and member ~= '' then size = math.max(size, others + 1) end
@@ -158,7 +115,7 @@ local function apply(state, _, max)
   if state.mailing then
     for _, one in ipairs(state.uncounted) do add(list, one[1], largest(max, state)) end
     new = add(list, state.member, largest(max, state))
-    local size = seen(list)
+    local size = members(list)
     if size >= list.top or list.now - list.top_at >= list.window then list.top, list.top_at = size, list.now end
     if state.exact == 0 then state.used = math.max(size, list.top) end
   end
@@ -170,12 +127,7 @@ end
 local function undo(key, number, member)
   local start, subject = string.match(key, '^(.-}:set:)[^:]*:(.*)$')
   local list = open(start .. subject, 0)
-  for _, generation in ipairs(list.generations) do
-    if generation[1] == number and redis.call('SREM', shard(list, generation, member), member) == 1 then
-      generation[3] = generation[3] - 1
-      keep(list, {'KEEPTTL'})
-    end
-  end
+  if take_out(list, number, member) then keep(list, {'KEEPTTL'}) end
 end
 
 return {peek = peek, fits_at = fits_at, apply = apply, undo = undo, note = note}
