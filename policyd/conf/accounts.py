@@ -1,6 +1,6 @@
 """The section ``accounts``: who the customers are, from the file itself and all that it names."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_interface, ip_network
@@ -10,10 +10,11 @@ from policyd.conf import hosted, include, postfix
 from policyd.conf.domains import DOMAIN_CURE, DOMAIN_NAME, DOMAINS, Domain, domains, full_domain
 from policyd.conf.issues import At, Place, did_you_mean, either, shown
 from policyd.conf.limits import PLAN_NAME
-from policyd.conf.plans import Rules
-from policyd.conf.schema import Accounts, Network
+from policyd.conf.plans import Rules, in_force
+from policyd.conf.schema import Accounts, Limit, Network, RateLimit, SizeLimit
 from policyd.conf.structures import Key, ListOf, MapOf, Pair, Values, table
 from policyd.conf.values import Placed, Spot, Unfit, Value, or_null, text, word
+from policyd.model import Counts
 
 DEFAULT_PLAN = "default"
 """The plan of a domain that names none, when ``default_plan`` is absent."""
@@ -155,6 +156,8 @@ def accounts(config: str, values: Values, rules: Rules, copies: include.Copies, 
     judged = not {DOMAINS_KEY.name, HOSTED.name, INCLUDE.name} & values.flawed and not included.left_out
     aliases = _aliases(values.get(ALIASES, ()), plans, listed, at.key("aliases"), judged=judged)
     users = _local_users(config, values, mapped.files, at)
+    own_terms = [domain.terms.limits for domain in listed.values() if domain.terms is not None]
+    _check_moment(values, [*(in_force(drafts or {}) for drafts in (rules.plans or {}).values()), *own_terms], at)
     made = Accounts(
         local_clients=values.get(LOCAL_CLIENTS, _LOCAL_CLIENTS),
         plans=plans,
@@ -172,6 +175,22 @@ def accounts(config: str, values: Values, rules: Rules, copies: include.Copies, 
         origins=mapped.origins | {name: str(domain.place) for name, domain in listed.items()},
     )
     return Read(made, [*included.files, *mapped.files], mapped.files, included)
+
+
+def _check_moment(values: Values, terms: Iterable[tuple[Limit, ...]], at: At) -> None:
+    """Report limits that would never be asked: at the end of a message nobody says who its recipients are."""
+    if values.get(CHARGE_AT, Moment.RECIPIENT) is not Moment.END_OF_MESSAGE:
+        return
+    limits = (limit for limits in terms for limit in limits if _counts_members(limit))
+    names = ", ".join(dict.fromkeys(limit.name for limit in limits))
+    if names:
+        problem = f"who the recipients are is told only as they are accepted, and these limits count them: {names}"
+        cure = "write charge_at: recipient, or remove them from apply"
+        at.key(CHARGE_AT.name).report(values.place_of(CHARGE_AT), problem, cure)
+
+
+def _counts_members(limit: Limit) -> bool:
+    return isinstance(limit, SizeLimit) or (isinstance(limit, RateLimit) and limit.counts is Counts.DISTINCT)
 
 
 def _default_plan(values: Values, rules: Rules, at: At) -> str:

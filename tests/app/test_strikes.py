@@ -2,10 +2,12 @@
 
 from tests.app.conftest import Start
 from tests.support.daemon import rate
+from tests.support.process import Process
 from tests.support.redis import RedisServer
 from tests.support.wait import until
 
 STRIKES = {"count": 1, "within": "24h", "suspend": "6h"}
+LIST = {"sasl_username": "", "client_address": "127.0.0.1", "sender": "news-bounces@a.test"}
 
 
 def test_a_login_over_its_limit_is_suspended_and_its_domain_goes_on(start: Start, redis_server: RedisServer) -> None:
@@ -16,6 +18,50 @@ def test_a_login_over_its_limit_is_suspended_and_its_domain_goes_on(start: Start
         assert [asker.ask(**bob).split()[0] for _ in range(2)] == ["DUNNO", "550"]
         until(lambda: "suspended" in asker.ask(**bob), "bob is suspended")
         assert asker.ask(sasl_username="alice@a.test", sender="alice@a.test") == "DUNNO"
+
+
+def mailings(start: Start, url: str, context: str, count: int) -> Process:
+    """Return a daemon that was asked for five copies of a mailing of a list that is too large for it."""
+    daemon = start(
+        url,
+        limits={"list-size": {"kind": "size", "max": 3, "strikes": STRIKES | {"count": count}}},
+        lists={
+            "contexts": ["mailman"],
+            "known": {"php@a.test": {"posting": "news@a.test", "size": 4}},
+            "mailing_over": 0,
+        },
+        spam_traps={"addresses": ["old@remote.test"], "count": 9},
+    )
+    with daemon.asker() as asker:
+        assert all("450" in asker.ask(**LIST, policy_context=context) for _ in range(5))
+    return daemon
+
+
+def test_a_list_that_mails_though_it_is_too_large_is_suspended(start: Start, redis_server: RedisServer) -> None:
+    """It hears of the suspension, not of its size; the people of its domain go on."""
+    daemon = mailings(start, redis_server.url, "mailman", count=1)
+    with daemon.asker() as asker:
+        until(lambda: "suspended" in asker.ask(**LIST, policy_context="mailman"), "the list is suspended")
+        assert asker.ask(sasl_username="alice@a.test", sender="alice@a.test") == "DUNNO"
+
+
+def test_a_mailing_is_one_strike(start: Start, redis_server: RedisServer) -> None:
+    """However many copies of it are refused."""
+    daemon = mailings(start, redis_server.url, "mailman", count=2)
+    until(lambda: "strike 1 of 2" in daemon.log, "the mailing is a strike")
+    with daemon.asker() as asker:
+        assert "Limit list-size" in asker.ask(**LIST, policy_context="mailman")
+    assert "strike 2 of 2" not in daemon.log
+
+
+def test_who_only_claims_to_be_a_list_strikes_nobody(start: Start, redis_server: RedisServer) -> None:
+    """A neighbour's forged mailing is refused, and the list itself goes on as it was."""
+    daemon = mailings(start, redis_server.url, "", count=1)
+    with daemon.asker() as asker:
+        bob = {"sasl_username": "bob@a.test", "sender": "bob@a.test", "recipient": "old@remote.test"}
+        assert asker.ask(**bob) == "DUNNO"
+        until(lambda: "trap: bob@a.test" in daemon.log, "what was noted is counted")
+    assert "strike 1" not in daemon.log
 
 
 def test_mail_to_a_trap_suspends_the_login(start: Start, redis_server: RedisServer) -> None:

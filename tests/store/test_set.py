@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from policyd.model import Charge, CounterType, Member, Outcome
+from policyd.model import Charge, CounterType, Episode, Member, Outcome
 from tests.store.counters import MailedList
 from tests.store.scripted import DAY, HOUR, MINUTE, NOON, Customer, Scripted, charge, record
 
@@ -203,6 +203,19 @@ def test_a_raise_is_the_maximum_of_a_list_too(customer: Customer) -> None:
 def test_a_maximum_of_0_lets_no_mailing_through(customer: Customer) -> None:
     """Administrivia still flows."""
     assert mail(customer, range(30), max_=0) == [True] * 20 + [False] * 10
+
+
+def test_each_mailing_that_is_refused_is_an_episode(customer: Customer) -> None:
+    """It goes on while it is tried in each hour; the next mailing, a day later, is another one."""
+
+    def refused(now: int) -> Episode:
+        usages = [customer.charge(recipient(n, known=5000), now=now).usages[0] for n in range(30)]
+        assert usages[-1].episode
+        return usages[-1].episode
+
+    refs = [refused(NOON + int(hours * HOUR)).ref for hours in (0, 0.9, 25)]
+    assert refs[0] == refs[1]
+    assert refs[1] != refs[2]
 
 
 class Step(NamedTuple):

@@ -57,7 +57,8 @@ for number = 1, count do
 end
 
 -- Each charge that does not fit belongs to an episode, which goes on while something is refused at
--- least once in a window (in an hour, of a pace), and as long as a lock holds.
+-- least once in a window (in an hour, of a pace, and of a list: a mailing goes on so long), and as long
+-- as a lock holds.
 if unfit[1] then
   local function reference(key)
     local alphabet, digest, ref = '0123456789ABCDEFGHJKMNPQRSTVWXYZ', redis.sha1hex(ARGV[2] .. key .. now), ''
@@ -93,7 +94,8 @@ if unfit[1] then
         ref, said[4] = reference(key), 1
         announce(charge, fits_at, ref)
       end
-      local lasts = math.max(charge.window, charge.lock > 0 and fits_at - now or 0, charge.type == PACE and HOUR or 0)
+      local hourly = charge.type == PACE or charge.type == SET
+      local lasts = math.max(hourly and HOUR or charge.window, charge.lock > 0 and fits_at - now or 0)
       redis.call('SET', key, string.format('%s %.0f', ref, now + lasts), 'PX', lasts)
       if charge.locks then start_lock(charge, fits_at, ref) end
     end
