@@ -43,6 +43,7 @@ from policyd.notices.notices import Notices
 from policyd.over import over
 from policyd.owner import Kernel, Owners
 from policyd.policy.lowered import lowered
+from policyd.policy.roster import NO_ROSTER
 from policyd.raises import Raises
 from policyd.recorder import DecisionRecorder
 from policyd.reload import ConfigInForce, Reloaded
@@ -189,7 +190,7 @@ class App:
             await self._serve(endpoints.metrics, metrics_app(self.registry, self._ready))
         if endpoints.admin:
             raises = Raises(self.store)
-            status = Status(self.store, self.index, raises)
+            status = Status(self.store, self.index, raises, lambda: NO_ROSTER)
             parts = Parts(
                 self.config, self.store, status, self.trail, self.index, self.last_logins, self.suspensions, raises,
                 self.service.delays, self._clock, endpoints.listening(), self._state_directory,

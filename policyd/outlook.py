@@ -62,12 +62,12 @@ class Outlook:
         return asdict(self)
 
 
-async def outlook(config: Config, store: RedisStore, request: PolicyRequest, user: str, now: int) -> Outlook:
+async def outlook(planner: Planner, store: RedisStore, request: PolicyRequest, user: str, now: int) -> Outlook:
     """Return what a mail would hear at ``now`` that the Unix user ``user`` sends, "" where he is unknown.
 
     A request with a recipient_count is asked about as a whole. Raises StoreError.
     """
-    planner = Planner(config)
+    config = planner.config
     plan_of = planner.plan_message if request.recipient_count > 1 else planner.plan
     plan = plan_of(request, now, lambda _: user)
     outcome = await _peeked(store, plan)

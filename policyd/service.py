@@ -19,6 +19,7 @@ from policyd.model import Action, Outcome, PolicyRequest, Verdict
 from policyd.policy.decide import ACCEPT, accepted, decide, refuse_post, refuse_suspended
 from policyd.policy.pace import longest_wait, without_wait
 from policyd.policy.plan import MOST_RECIPIENTS, ChargePlan, Planner
+from policyd.policy.roster import Roster
 from policyd.settlement import Conversation, Kind, OpenMessage, OpenMessages
 from policyd.store.base import Call, Op, Record, Store
 from policyd.suspension import Mirror
@@ -87,9 +88,13 @@ class Service:
 
     def configure(self, config: Config) -> None:
         """Decide all requests from now on under ``config``; those under way keep theirs."""
-        self._planner, self.delays.bounds = Planner(config), config.delay
+        self._planner, self.delays.bounds = Planner(config, self._planner.lists.roster), config.delay
         if not config.accounts.settle_at_end:
             self._messages.forget()
+
+    def enrolled(self, roster: Roster) -> None:
+        """Decide all requests from now on with what the list software says of its lists."""
+        self._planner.enrolled(roster)
 
     def opened(self, host: str) -> Conversation:
         """Return the state of a new connection from ``host``."""

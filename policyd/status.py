@@ -1,5 +1,6 @@
 """How much of each limit is used: what ``policyd status`` shows, asked of the store without a change."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from policyd.conf.schema import Config, RateLimit, SizeLimit, Terms
@@ -7,6 +8,7 @@ from policyd.model import NEVER_FITS, UNLISTED, Mode, Per, Usage
 from policyd.policy.decide import moment
 from policyd.policy.limits import rate_look
 from policyd.policy.logins import is_client_account
+from policyd.policy.roster import KnownLists, Roster
 from policyd.policy.sizes import size_look
 from policyd.policy.subject import find_subject
 from policyd.raises import Raises
@@ -45,10 +47,10 @@ class Gauge:
 
 
 class Status:
-    """Answers what is used, under the Config that is passed in."""
+    """Answers what is used, under the Config that is passed in; ``roster`` returns the newest one."""
 
-    def __init__(self, store: RedisStore, index: Index, raises: Raises) -> None:
-        self._store, self._index, self._raises = store, index, raises
+    def __init__(self, store: RedisStore, index: Index, raises: Raises, roster: Callable[[], Roster]) -> None:
+        self._store, self._index, self._raises, self.roster = store, index, raises, roster
 
     async def fullest(self, config: Config, count: int) -> list[Gauge]:
         """Return the fullest counters, fullest first. Raises StoreError.
@@ -100,7 +102,7 @@ class Status:
             if not isinstance(limit, RateLimit | SizeLimit) or limit.max is None:
                 continue
             if isinstance(limit, SizeLimit):
-                charge = size_look(config, limit, entry.subject)
+                charge = size_look(config, limit, entry.subject, KnownLists(config.lists.known, self.roster()))
             else:
                 charge = rate_look(limit, entry.subject, limit.max)
             outcome = await self._store.ask(Call(Op.PEEK, entry.account, None, (charge,)))

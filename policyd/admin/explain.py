@@ -9,7 +9,7 @@ from policyd.admin.asked import Parts
 from policyd.errors import RequestError
 from policyd.model import PolicyRequest
 from policyd.outlook import outlook
-from policyd.policy.plan import MOST_BYTES, MOST_RECIPIENTS
+from policyd.policy.plan import MOST_BYTES, MOST_RECIPIENTS, Planner
 from policyd.server.admin import AdminRequest, Route
 from policyd.story import tell, tell_suspension
 
@@ -48,7 +48,8 @@ class ExplainRoutes:
         """Return what a mail would hear, by its attributes as Postfix sends them; ``unix_user`` is who sends it."""
         query, parts = dict(request.query), self._parts
         user = query.pop("unix_user", "")
-        found = await outlook(parts.config.now, parts.store, _mail(query), user, parts.clock.now())
+        planner = Planner(parts.config.now, parts.status.roster())
+        found = await outlook(planner, parts.store, _mail(query), user, parts.clock.now())
         return found.as_json()
 
 

@@ -11,7 +11,8 @@ from policyd.model import Charge, Counts, Member, Per, PolicyRequest, Recipients
 from policyd.policy.bulk import passed_by
 from policyd.policy.limits import counter_type, in_force, is_observed, subject, terms_of
 from policyd.policy.pace import destination, longest_wait, pace_charge
-from policyd.policy.sizes import by_posting, digest, size_charge
+from policyd.policy.roster import NO_ROSTER, KnownLists, Roster
+from policyd.policy.sizes import digest, size_charge
 from policyd.policy.suspendable import suspendable
 from policyd.policy.traffic import Attribution, within
 
@@ -67,14 +68,18 @@ def nobody(request: PolicyRequest) -> str:  # noqa: ARG001  # an Owner
 class Planner:
     """Plans requests under one Config; remembers the standing of the senders that it has seen."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, roster: Roster = NO_ROSTER) -> None:
         self.config = config
+        self.lists = KnownLists(config.lists.known, roster)
         self._attribution = Attribution(config)
         self._delimiter = config.accounts.delimiter
-        self._lists = by_posting(config.lists.known)
         self._exempt_recipients = pattern_of(config.exempt.recipients)
         self._exempt_logins = pattern_of(config.exempt.logins)
         self._standings: dict[tuple[str, str, bool, str, int, str], _Standing] = {}
+
+    def enrolled(self, roster: Roster) -> None:
+        """Plan from now on with what the list software says of its lists; no standing depends on it."""
+        self.lists = KnownLists(self.config.lists.known, roster)
 
     def plan(self, request: PolicyRequest, now: int, owner: Owner = nobody) -> ChargePlan:
         """Return the charges of one recipient (RCPT) at ``now``, in ms since the epoch.
@@ -160,7 +165,7 @@ class Planner:
             looked_at = 0 if self._is_skipped(limit, request) else recipients
             return pace_charge(self.config, limit, traffic.kind, named, looked_at)
         if isinstance(limit, SizeLimit):
-            return size_charge(self.config, limit, traffic, self._lists.get(traffic.list), request.recipient)
+            return size_charge(self.config, limit, traffic, request.recipient, self.lists)
         return None
 
     def _transport(self, looking: list[Limit], traffic: Traffic, request: PolicyRequest) -> str:

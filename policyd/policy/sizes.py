@@ -1,33 +1,25 @@
 """How large a list may be: its charge, and which lists are judged together."""
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import blake2b
 
 from policyd.address import normal_form
-from policyd.conf.schema import Config, KnownList, SizeLimit
+from policyd.conf.schema import Config, SizeLimit
 from policyd.model import Charge, CounterType, Family, Member, Per, Sure, Traffic
 from policyd.policy.limits import is_observed
+from policyd.policy.roster import KnownLists
 
 _NUMBERED = re.compile(r"(?:[-_.]?[0-9]+|[-_.][a-z])$", re.ASCII)
 _LONGEST_KEY = 64
 
 
-def by_posting(known: Mapping[str, KnownList]) -> dict[str, KnownList]:
-    """Return the lists that the configuration names, by their posting address."""
-    return {one.posting: one for one in known.values()}
-
-
-def size_charge(config: Config, limit: SizeLimit, traffic: Traffic, named: KnownList | None, recipient: str) -> Charge:
+def size_charge(config: Config, limit: SizeLimit, traffic: Traffic, recipient: str, lists: KnownLists) -> Charge:
     """Return what a size limit charges for one recipient of a list.
 
-    ``named`` is what the configuration says of the list. Who only claims to be a list is counted as
-    another one: he is limited, and no judge of the list.
+    Who only claims to be a list is counted as another one: he is limited, and no judge of the list.
     """
-    subject = size_subject(limit, traffic.list, named)
-    known = named.size if named and limit.per is Per.LIST else None
-    member = Member(digest(traffic.account, recipient), known, config.lists.seen_slack, config.lists.mailing_over)
+    subject = size_subject(limit, traffic.list, lists)
     return Charge(
         CounterType.SET,
         limit.name,
@@ -36,25 +28,29 @@ def size_charge(config: Config, limit: SizeLimit, traffic: Traffic, named: Known
         limit.max or 0,
         limit.remember,
         observed=is_observed(config, limit, traffic.kind),
-        member=member,
+        member=_member(config, limit, traffic.list, digest(traffic.account, recipient), lists),
     )
 
 
-def size_look(config: Config, limit: SizeLimit, subject: str) -> Charge:
+def size_look(config: Config, limit: SizeLimit, subject: str, lists: KnownLists) -> Charge:
     """Return a charge to look at a list, or a family of lists, with; nobody is counted by it."""
-    named = by_posting(config.lists.known).get(subject)
-    known = named.size if named and limit.per is Per.LIST else None
-    member = Member("", known, config.lists.seen_slack, config.lists.mailing_over)
+    member = _member(config, limit, subject, "", lists)
     return Charge(CounterType.SET, limit.name, subject, 1, limit.max or 0, limit.remember, member=member)
 
 
-def size_subject(limit: SizeLimit, posting: str, named: KnownList | None) -> str:
+def _member(config: Config, limit: SizeLimit, posting: str, member: str, lists: KnownLists) -> Member:
+    """Return a member; of a family no better size is known, since the lists may share members."""
+    known = lists.size(posting) if limit.per is Per.LIST else None
+    return Member(member, known.size if known else None, config.lists.seen_slack, config.lists.mailing_over)
+
+
+def size_subject(limit: SizeLimit, posting: str, lists: KnownLists) -> str:
     """Return what a size limit counts for: a list, or the family that it belongs to."""
     if limit.per is Per.LIST:
         return posting
     if limit.family is Family.ACCOUNT:
         return "(all lists)"
-    return named.family if named and named.family else f"{stem(posting)}*"
+    return lists.family(posting) or f"{stem(posting)}*"
 
 
 def stem(posting: str) -> str:

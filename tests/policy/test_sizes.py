@@ -20,6 +20,7 @@ from policyd.model import (
 )
 from policyd.policy.decide import decide
 from policyd.policy.plan import ChargePlan, Planner, nobody
+from policyd.policy.roster import KnownLists
 from policyd.policy.sizes import digest, size_look, stem
 from tests.policy.test_limits import MONDAY, SATURDAY, WEEKEND
 from tests.support.config import MAILMAN, by_login, config, locally, rate, size
@@ -140,7 +141,7 @@ def test_a_look_at_a_list_counts_nobody(per: Per, size_: int | None) -> None:
     """What the configuration says of its size is known; of a family it says nothing."""
     lists = Lists(known={"bounces@example.org": KnownList("news@example.org", 850)})
     limit = size(per=per)
-    charge = size_look(config(limit, lists=lists), limit, "news@example.org")
+    charge = size_look(config(limit, lists=lists), limit, "news@example.org", KnownLists(lists.known))
 
     assert (charge.type, charge.subject, charge.max) == (CounterType.SET, "news@example.org", 1000)
     assert charge.member is not None

@@ -9,6 +9,7 @@ import pytest
 from policyd.conf.load import load
 from policyd.conf.schema import Config, KnownList, SizeLimit, Terms
 from policyd.model import Action, Mode
+from policyd.policy.roster import NO_ROSTER, RosterList
 from policyd.raises import Raises
 from policyd.status import Status
 from policyd.store.index import Index
@@ -97,6 +98,27 @@ def test_another_plan_has_larger_lists(world: World, shipped: Config, plan: str,
     assert is_too_large(world) is too_large
 
 
+@pytest.mark.parametrize(("members", "too_large"), [(1000, False), (1001, True)])
+def test_a_roster_is_believed_as_strictly(world: World, shipped: Config, members: int, too_large: bool) -> None:
+    """Whatever lists.known says, and after a reload too."""
+    world.config = on(shipped, known=7 if too_large else 5000)
+    world.advance(OPENS - START)
+    world.daemon.service.enrolled({"news@example.org": RosterList(members)})
+    world.daemon.service.configure(world.config)
+    assert is_too_large(world) is too_large
+
+
+def test_a_list_is_too_large_until_its_roster_says_otherwise(world: World, shipped: Config) -> None:
+    """In the middle of a mailing: its members need not wait for what was seen to fade."""
+    world.config = on(shipped, slack=0)
+    world.advance(OPENS - START)
+    mail(world, 1001)
+    world.advance(2 * HOUR)
+    assert is_too_large(world)
+    world.daemon.service.enrolled({"news@example.org": RosterList(990)})
+    assert not is_too_large(world)
+
+
 def test_a_dedicated_plan_keeps_no_set(world: World, shipped: Config) -> None:
     """No limit of size is in force, and nothing is asked of the store."""
     world.config = on(shipped, "dedicated", known=50_000)
@@ -130,7 +152,7 @@ def test_status_shows_how_large_a_list_is(world: World, shipped: Config) -> None
     world.config = on(shipped)
     mail(world, 50)
     redis = world.daemon.store.redis
-    status = Status(redis, Index(redis), Raises(redis))
+    status = Status(redis, Index(redis), Raises(redis), lambda: NO_ROSTER)
     gauges = world.run(status.of(world.config, "news@example.org"))
     assert {(one.limit, one.counts, one.used, one.max) for one in gauges} == {
         ("list-size", "addresses", 50, 1000),
