@@ -158,7 +158,7 @@ class Planner:
         """Return what a limit charges, None where it charges nothing: Postfix keeps the pace, or bulk is no matter."""
         named = subject(limit, traffic, request.client_address)
         if isinstance(limit, RateLimit):
-            if limit.counts is Counts.DISTINCT and passed_by(traffic, self._lists):
+            if limit.counts is Counts.DISTINCT and passed_by(traffic, self.lists.named):
                 return None
             return self._rate_charge(limit, traffic, request, named, recipients)
         if isinstance(limit, PaceLimit) and limit.transport is None:

@@ -54,22 +54,22 @@ class KnownSize(NamedTuple):
 
 
 class KnownLists:
-    """What is known of lists under one Config and one roster, by posting address."""
+    """What is known of lists under one Config and one roster; ``named`` are those of the Config, by posting address."""
 
     def __init__(self, known: Mapping[str, KnownList], roster: Roster = NO_ROSTER) -> None:
-        self._named = {one.posting: one for one in known.values()}
+        self.named = {one.posting: one for one in known.values()}
         self.roster = roster
 
     def size(self, posting: str) -> KnownSize | None:
         """Return how large a list is, None where only its mailings can show it."""
         if posting in self.roster:
             return KnownSize(self.roster[posting].members, Source.ROSTER)
-        named = self._named.get(posting)
+        named = self.named.get(posting)
         return None if named is None or named.size is None else KnownSize(named.size, Source.CONFIG)
 
     def family(self, posting: str) -> str:
         """Return the family that the configuration names for a list, "" for none."""
-        return self._named[posting].family if posting in self._named else ""
+        return self.named[posting].family if posting in self.named else ""
 
     def subscription(self, posting: str) -> Subscription | None:
         """Return how somebody gets into a list, None where its roster does not say it."""
@@ -77,4 +77,4 @@ class KnownLists:
 
     def postings(self) -> set[str]:
         """Return the posting addresses of all lists that are known."""
-        return {*self.roster, *self._named}
+        return {*self.roster, *self.named}

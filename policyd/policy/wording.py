@@ -8,7 +8,7 @@ from policyd.model import LOGIN_COUNTS, Counts, PolicyRequest, Recipients, Sure,
 from policyd.policy.bulk import passed_by
 from policyd.policy.limits import is_lifted
 from policyd.policy.logins import is_client_account
-from policyd.policy.sizes import by_posting
+from policyd.policy.roster import KnownLists
 
 _CLAIMED = {
     TrafficKind.LIST: "a client on this host, without a login, whose envelope sender is that of the list",
@@ -53,6 +53,6 @@ def unconcerned(config: Config, limit: Limit, traffic: Traffic, now: int, *, her
     if getattr(limit, "max", 0) is None:
         return "unlimited"
     distinct = isinstance(limit, RateLimit) and limit.counts is Counts.DISTINCT
-    passed = passed_by(traffic, by_posting(config.lists.known)) if distinct else ""
+    passed = passed_by(traffic, KnownLists(config.lists.known).named) if distinct else ""
     elsewhere = here and getattr(limit, "recipients", Recipients.ALL) is Recipients.REMOTE
     return passed or ("looks at recipients elsewhere only" if elsewhere else "spared by exempt")

@@ -2,6 +2,7 @@
 
 from policyd.conf.schema import Config, KnownList, Lists
 from policyd.model import Action, Counts, Per
+from policyd.policy.roster import NO_ROSTER
 from policyd.raises import Raises
 from policyd.status import Status
 from policyd.store.index import Index
@@ -53,5 +54,7 @@ def test_status_shows_whom_a_sender_wrote_to(world: World) -> None:
     world.config = site()
     world.connection().message().to(*NAMES[:3], *NAMES[:3])
     redis = world.daemon.store.redis
-    (gauge,) = world.run(Status(redis, Index(redis), Raises(redis)).of(world.config, "alice@example.org"))
+    (gauge,) = world.run(
+        Status(redis, Index(redis), Raises(redis), lambda: NO_ROSTER).of(world.config, "alice@example.org")
+    )
     assert (gauge.limit, gauge.counts, gauge.used, gauge.max) == ("bulk", "distinct-recipients", 3, 5)
