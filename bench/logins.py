@@ -2,14 +2,12 @@
 
     python -m bench.logins
 
-Closed loop: each connection has one question out. The questioner is an asyncio program on the same
+About 45 s. Closed loop: each connection has one question out. The questioner is an asyncio program on the same
 machine, so the daemon could do a little more.
 """
 
 import asyncio
 import json
-import os
-import platform
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -19,7 +17,7 @@ from typing import cast
 
 import uvloop
 
-from bench import setting
+from bench import report, setting
 
 CONNECTIONS, PASSES, SECONDS = 32, 5, 3.0
 MAILBOXES = 10_000
@@ -118,18 +116,20 @@ def passes() -> Iterator[tuple[str, Row]]:
 
 
 def main() -> None:
-    """Run the passes and print the table."""
+    """Run the passes; print and write the section."""
+    noise = report.Noise()
     rows: dict[str, list[Row]] = {}
     with setting.folder() as folder:
         config = configuration(folder)
         with setting.redis(folder / "redis.sock"), setting.policyd(config):
             for name, row in passes():
                 rows.setdefault(name, []).append(row)
-    print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs, {CONNECTIONS} connections\n")
-    print("| | logins/s | p50 ms | p90 ms | p99 ms |\n|---|---|---|---|---|")
-    for name, found in rows.items():
-        rate, *latencies = (median(column) for column in zip(*found, strict=True))
-        print(f"| {name} | {rate:,.0f} | {' | '.join(f'{value:.2f}' for value in latencies)} |")
+    shown = "{:,.0f} {:.2f} {:.2f} {:.2f}".format
+    lines = [
+        (name, *shown(*(median(column) for column in zip(*found, strict=True))).split()) for name, found in rows.items()
+    ]
+    table = report.table((f"{CONNECTIONS} connections", "logins/s", "p50 ms", "p90 ms", "p99 ms"), lines)
+    report.write("logins", "\n\n".join(["## Logins a second", table, noise.said()]))
 
 
 if __name__ == "__main__":

@@ -1,31 +1,25 @@
-"""What each step of a decision costs: codec, plan, store call, decide, and the script inside Redis.
+"""What each step of a decision costs: codec, plan, store call, decide. The script is bench.script's.
 
-    python bench/micro.py
+    python -m bench.micro
 
-Times are the best of several passes in this process, in microseconds; the script's are Redis' own
-(usec_per_call), the median of interleaved passes beside a script of two commands.
+Times are the best of several passes in this process, in microseconds.
 """
 
 import time
 from collections.abc import Callable
-from functools import partial
-from pathlib import Path
-from statistics import median
 
 import hiredis
-import redis as redis_py
 
 from bench import setting
 from policyd.conf.load import load
 from policyd.conf.schema import Config
-from policyd.model import Charge, CounterType
 from policyd.policy.decide import decide
 from policyd.policy.plan import Planner
 from policyd.store.base import Call, Op, Record
-from policyd.store.script import Script, decode, encode
+from policyd.store.script import decode, encode
 from policyd.wire.postfix import PolicyConnection
 
-PASSES, ROUNDS, CALLS = 7, 5000, 10_000
+PASSES, ROUNDS = 7, 5000
 
 _ATTRIBUTES = (
     "request=smtpd_access_policy\nprotocol_state=RCPT\nprotocol_name=ESMTP\nclient_address=192.0.2.7\n"
@@ -79,51 +73,10 @@ def python_steps(config: Config) -> None:
         print(f"{best(step):8.2f} us  {name}")
 
 
-def script_steps(socket: Path) -> None:
-    """Print what the script costs inside Redis, as a ratio to a script of two commands."""
-    client = redis_py.Redis(unix_socket_path=str(socket))
-    script = Script()
-    sha = client.script_load(script.text)
-    two = client.script_load(b"redis.call('INCRBY', KEYS[1], ARGV[1]) return redis.call('EXPIRE', KEYS[1], ARGV[2])")
-    found: dict[str, list[float]] = {}
-    for _ in range(PASSES):
-        usec = _usec(client, lambda n: ("EVALSHA", two, 1, f"two{n % setting.DOMAINS}", 1, 60))
-        found.setdefault("two commands", []).append(usec)
-        for limits in (1, 4):
-            usec = _usec(client, partial(_command, sha, limits))
-            found.setdefault(f"{limits} limit{'s' * (limits > 1)}", []).append(usec)
-    base = median(found["two commands"])
-    for name, values in found.items():
-        print(f"{median(values):8.2f} us  script: {name} ({median(values) / base:.1f} times the two commands)")
-
-
-def _command(sha: str, limits: int, number: int) -> tuple[object, ...]:
-    return ("EVALSHA", sha, *encode(_call(number, limits), 0, 0, b"seed"))
-
-
-def _call(number: int, limits: int) -> Call:
-    account = f"domain{number % setting.DOMAINS}.test"
-    charges = [Charge(CounterType.RING, f"limit{one}", account, 1, 10**8, 3_600_000) for one in range(limits)]
-    return Call(Op.CHARGE, account, Record("host", f"i{number}", "RCPT a@b.test", 100_000), tuple(charges))
-
-
-def _usec(client: redis_py.Redis, command: Callable[[int], tuple[object, ...]]) -> float:
-    client.flushall()
-    client.config_resetstat()
-    for start in range(0, CALLS, 500):
-        pipeline = client.pipeline(transaction=False)
-        for number in range(start, start + 500):
-            pipeline.execute_command(*command(number))  # type: ignore[no-untyped-call]
-        pipeline.execute()
-    return float(client.info("commandstats")["cmdstat_evalsha"]["usec_per_call"])
-
-
 def main() -> None:
     """Run all steps."""
     with setting.folder() as folder:
         python_steps(load(setting.configuration(folder, 1)))
-        with setting.redis(folder / "redis.sock"):
-            script_steps(folder / "redis.sock")
 
 
 if __name__ == "__main__":

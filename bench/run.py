@@ -1,81 +1,88 @@
-"""Decisions a second and their latency, in one run on one machine.
+"""Decisions a second and their latency beside other policy services, in one run on one machine.
 
-    make bench
+    python -m bench.run
 
-Everything shares the machine: load generator, daemon, Redis. Passes are interleaved (A B A B ...)
-and medians shown; compare within one run only. The responders show what the generator and Python
-could do at best.
+About 7 minutes. Everything shares the machine: load generator, service, its store. Passes are
+interleaved (A B A B ...) and medians shown; compare within one run only. The responders show what the
+generator and Python could do, redis-benchmark what Redis could do with the same script.
 """
 
-import os
-import platform
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from statistics import median
 
-from bench import micro, setting
+from bench import curve, peers, report, script, setting
 
 PASSES, SECONDS = 5, "3"
-_COLUMNS = ("requests_per_second", "p50_us", "p90_us", "p99_us", "p99_9_us")
+DEEP = 16
+TARGETS = {"responder that parses all into a dict": 0.5, "policyd-rate-limit": 12, "postfwd2": 12, "postfwd1": 12}
+"""How many times as much as these policyd shall do with one limit."""
 
-Row = list[float]
-
-
-@contextmanager
-def daemon(limits: int) -> Iterator[Path]:
-    """Run Redis and a daemon with so many limits; return the policy socket."""
-    with setting.folder() as folder:
-        config = setting.configuration(folder, limits)
-        with setting.redis(folder / "redis.sock"), setting.policyd(config) as socket:
-            yield socket
+Pass = Callable[[], list[float]]
 
 
-@contextmanager
-def responder(kind: str) -> Iterator[Path]:
-    """Run a responder that decides nothing; return its socket."""
-    with setting.folder() as folder:
-        socket = folder / "policy"
-        command = [str(setting.BIN / "python"), str(setting.HERE / "responders.py"), kind, f"unix:{socket}"]
-        with setting.running(command, socket):
-            yield socket
-
-
-def measured(rows: dict[str, list[Row]], name: str, socket: Path, *options: str) -> None:
-    """Add one pass to a row."""
+def asked(socket: Path, *options: str) -> list[float]:
+    """Return decisions a second and us (p50, p99) of one pass of the load generator."""
     found = setting.load(socket, "-t", SECONDS, *options)
-    others = {action: count for action, count in found["actions"].items() if action != "DUNNO" and count}
-    if found["errors"] or others:
-        raise SystemExit(f"{name}: {found['errors']} errors, answers {others}")
-    rows.setdefault(name, []).append([float(found[column]) for column in _COLUMNS])
+    return [float(found[name]) for name in ("requests_per_second", "p50_us", "p99_us")]
+
+
+def passes(sockets: dict[str, Path], redis: Path) -> dict[str, Pass]:
+    """Return what is measured, by name."""
+    one, three, *_ = sockets.values()
+    many = ("-c", str(setting.CONNECTIONS))
+    found = {name: partial(asked, socket, *many) for name, socket in sockets.items()}
+    return {
+        **found,
+        "policyd, 1 limit, 5,000/s offered": partial(asked, one, *many, "-k", "5000"),
+        "policyd, 1 limit, 1 connection": partial(asked, one, "-c", "1"),
+        "policyd, 3 limits, 1 connection": partial(asked, three, "-c", "1"),
+        "redis-benchmark of the script, 1 limit": partial(script.benchmarked, redis, 1, 1),
+        f"redis-benchmark of the script, 1 limit, {DEEP} deep": partial(script.benchmarked, redis, 1, DEEP),
+        "redis-benchmark of the script, 3 limits": partial(script.benchmarked, redis, 3, 1),
+    }
+
+
+def compared(todo: dict[str, Pass]) -> dict[str, list[float]]:
+    """Run the passes, each once in turn, and return the medians."""
+    found: dict[str, list[list[float]]] = {name: [] for name in todo}
+    for _ in range(PASSES):
+        for name, measure in todo.items():
+            try:
+                found[name].append(measure())
+            except setting.WrongAnswersError as wrong:
+                print(f"a pass is left out: {name}: {wrong}", flush=True)
+    return {name: [median(column) for column in zip(*rows, strict=True)] for name, rows in found.items() if rows}
+
+
+def figures(found: dict[str, list[float]]) -> str:
+    """Return the table of all, and that of the ratios."""
+    shown = "{:,.0f} {:.2f} {:.2f}".format
+    rows = [(name, *shown(rate, p50 / 1000, p99 / 1000).split()) for name, (rate, p50, p99) in found.items()]
+    table = report.table((f"{setting.CONNECTIONS} connections", "decisions/s", "p50 ms", "p99 ms"), rows)
+    own = found["policyd, 1 limit"][0]
+    ratios = [(name, f"{own / found[name][0]:.2f}", str(least)) for name, least in TARGETS.items() if name in found]
+    return f"{table}\n\n{report.table(('policyd with 1 limit beside', 'times as much', 'at least'), ratios)}"
 
 
 def main() -> None:
-    """Run the passes and print the table."""
-    setting.build_load()
-    rows: dict[str, list[Row]] = {}
-    steal = _steal()
-    with daemon(1) as one, daemon(3) as three, responder("nothing") as nothing, responder("dict") as everything:
-        for _ in range(PASSES):
-            measured(rows, "policyd, 1 limit, 32 connections", one, "-c", "32")
-            measured(rows, "policyd, 3 limits, 32 connections", three, "-c", "32")
-            measured(rows, "policyd, 1 limit, 5,000/s offered", one, "-c", "32", "-k", "5000")
-            measured(rows, "policyd, 1 limit, 1 connection", one, "-c", "1")
-            measured(rows, "responder that parses all into a dict", everything, "-c", "32")
-            measured(rows, "responder that parses nothing", nothing, "-c", "32")
-    print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs, steal {_steal() - steal:.1f} s\n")
-    print("| | decisions/s | p50 ms | p90 ms | p99 ms | p99.9 ms |\n|---|---|---|---|---|---|")
-    for name, passes in rows.items():
-        rate, *latencies = (median(column) for column in zip(*passes, strict=True))
-        print(f"| {name} | {rate:,.0f} | {' | '.join(f'{value / 1000:.2f}' for value in latencies)} |")
-    print()
-    micro.main()
-
-
-def _steal() -> float:
-    """Return the seconds that the host took from this machine since its start."""
-    with Path("/proc/stat").open() as stat:
-        return int(stat.readline().split()[8]) / os.sysconf("SC_CLK_TCK")
+    """Run the passes and the curves; print and write the section."""
+    noise = report.Noise()
+    with ExitStack() as running:
+        services = {**peers.POLICYD, **peers.RESPONDERS, **peers.others()}
+        sockets = {name: running.enter_context(start()) for name, start in services.items()}
+        folder = running.enter_context(setting.folder())
+        running.enter_context(setting.redis(folder / "redis.sock"))
+        table = figures(compared(passes(sockets, folder / "redis.sock")))
+        plots = curve.plotted(sockets)
+    words = (
+        f"Medians of {PASSES} interleaved passes of {SECONDS} s. One recipient a message, an instance of its own each, "
+        f"29 attributes, {setting.DOMAINS:,} domains of 10 users; a limit that refuses nothing. policyd: one process, "
+        "metrics and a log line for every decision on, Redis without persistence on a unix socket."
+    )
+    report.write("decisions", "\n\n".join(["## Decisions a second", words, table, plots, noise.said()]))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
-DOMAINS = 1000
+DOMAINS, CONNECTIONS = 1000, 32
 _READY = 20.0
 
 _LIMITS = {
@@ -42,9 +42,9 @@ def configuration(folder: Path, limits: int, *, settle: str = "recipient", domai
 
 
 @contextmanager
-def folder() -> Iterator[Path]:
+def folder(below: Path = Path("/tmp")) -> Iterator[Path]:  # noqa: S108
     """Return a folder with a short name, for sockets; it is removed afterwards."""
-    with TemporaryDirectory(prefix="pdb", dir="/tmp") as name:
+    with TemporaryDirectory(prefix="pdb", dir=below) as name:
         yield Path(name)
 
 
@@ -86,11 +86,7 @@ def running(command: list[str], socket: Path, **options: Any) -> Iterator[subpro
     """Run a program until the block ends; the block begins when its socket is there."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, **options)
     try:
-        deadline = time.monotonic() + _READY
-        while not socket.exists():
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"{command[0]} did not start")
-            time.sleep(0.02)
+        wait_for(socket, process)
         yield process
     finally:
         process.terminate()
@@ -98,16 +94,34 @@ def running(command: list[str], socket: Path, **options: Any) -> Iterator[subpro
         socket.unlink(missing_ok=True)
 
 
+def wait_for(socket: Path, process: subprocess.Popen[bytes] | None = None) -> None:
+    """Return when a socket is there; end with a message when that takes too long, or its program has ended."""
+    deadline = time.monotonic() + _READY
+    while not socket.exists():
+        if (process and process.poll() is not None) or time.monotonic() > deadline:
+            raise SystemExit(f"nobody listens on {socket}{f': {process.args!r} did not start' if process else ''}")
+        time.sleep(0.02)
+
+
 def build_load() -> Path:
     """Compile the load generator when it is older than its source; return its path."""
+    if shutil.which("cc") is None:
+        raise SystemExit("the load generator needs a C compiler: apt-get install gcc libc6-dev")
     program, sources = HERE / "load", [*HERE.glob("*.c"), *HERE.glob("*.h")]
     if not program.exists() or program.stat().st_mtime < max(source.stat().st_mtime for source in sources):
         subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-o", str(program), str(HERE / "load.c")], check=True)
     return program
 
 
+class WrongAnswersError(Exception):
+    """A service did not answer, or not DUNNO."""
+
+
 def load(socket: Path, *options: str) -> Mapping[str, Any]:
     """Run the load generator against a socket and return what it measured."""
     command = [str(build_load()), *options, f"unix:{socket}"]
-    found: Mapping[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    found: Mapping[str, Any] = json.loads(subprocess.run(command, check=False, capture_output=True).stdout)
+    refused = {action: count for action, count in found["actions"].items() if action != "DUNNO" and count}
+    if found["errors"] or refused:
+        raise WrongAnswersError(f"{found['errors']} errors, answers {refused}")
     return found

@@ -1,0 +1,127 @@
+"""What the script costs inside Redis: beside one of two commands, alone at full load, and as its data grow.
+
+    python -m bench.script
+
+About 90 s. usec_per_call is Redis' own figure (INFO commandstats), the median of interleaved passes.
+"""
+
+import csv
+import shutil
+import subprocess
+from collections.abc import Callable
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from statistics import median
+
+import redis as redis_py
+
+from bench import report, setting
+from policyd.model import Charge, CounterType
+from policyd.store.base import Call, Op, Record
+from policyd.store.script import Script, encode
+
+PASSES, CALLS = 7, 10_000
+BENCHMARKED = 60_000
+SIZES = (1_000, 100_000, 1_000_000)
+_TWO = b"redis.call('INCRBY', KEYS[1], ARGV[1]) return redis.call('EXPIRE', KEYS[1], ARGV[2])"
+_DAY = 86_400_000
+
+Words = tuple[bytes, ...]
+
+
+def words(limits: int, number: int, *, domains: int = setting.DOMAINS, instance: str = "") -> Words:
+    """Return what stands behind ``EVALSHA sha`` for a recipient of a new message."""
+    account = f"domain{number % domains}.test"
+    charges = [Charge(CounterType.RING, f"limit{one}", account, 1, 10**8, 3_600_000) for one in range(limits)]
+    record = Record("host", instance or f"i{number}", "RCPT a@b.test", 100_000)
+    return encode(Call(Op.CHARGE, account, record, tuple(charges)), 0, 0, b"seed")
+
+
+def usec(client: redis_py.Redis, sha: str, command: Callable[[int], Words], start: int = 0) -> float:
+    """Return what Redis says that a call of a script costs."""
+    client.config_resetstat()
+    numbers = iter(range(start, start + CALLS))
+    while some := list(islice(numbers, 500)):
+        pipeline = client.pipeline(transaction=False)
+        for number in some:
+            pipeline.execute_command("EVALSHA", sha, *command(number))  # type: ignore[no-untyped-call]
+        pipeline.execute()
+    return float(client.info("commandstats")["cmdstat_evalsha"]["usec_per_call"])
+
+
+def beside_two_commands(client: redis_py.Redis) -> str:
+    """Return a table of the script with one and four limits, and of a script of two commands."""
+    script, two = client.script_load(Script().text), client.script_load(_TWO)
+    found: dict[str, list[float]] = {}
+    for _ in range(PASSES):
+        client.flushall()
+        plain = usec(client, two, lambda n: (b"1", b"two%d" % (n % setting.DOMAINS), b"1", b"60"))
+        found.setdefault("two commands: INCRBY, EXPIRE", []).append(plain)
+        for limits in (1, 2, 4):
+            client.flushall()
+            name = f"a decision under {limits} limit{'s' * (limits > 1)}"
+            found.setdefault(name, []).append(usec(client, script, partial(words, limits)))
+    base, *_ = (median(values) for values in found.values())
+    rows = [(name, f"{median(values):.1f}", f"{median(values) / base:.1f}") for name, values in found.items()]
+    return report.table(("script", "us a call", "times the two commands"), rows)
+
+
+def growing(client: redis_py.Redis) -> str:
+    """Return a table of what a call costs with more domains, then with hours and days behind each counter."""
+    script, rows = client.script_load(Script().text), []
+    for size in SIZES:
+        client.flushall()
+        fill(client, size)
+        values = [usec(client, script, partial(words, 1, domains=size), size + CALLS * one) for one in range(PASSES)]
+        rows.append((f"{size:,} domains, a window begun in each", f"{median(values):.1f}"))
+    return report.table(("Redis holds", "us a call, 1 limit"), rows)
+
+
+def fill(client: redis_py.Redis, domains: int) -> None:
+    """Charge each of so many domains once."""
+    sha, numbers = client.script_load(Script().text), iter(range(domains))
+    while some := list(islice(numbers, 5000)):
+        pipeline = client.pipeline(transaction=False)
+        for number in some:
+            pipeline.execute_command("EVALSHA", sha, *words(1, number, domains=domains))  # type: ignore[no-untyped-call]
+        pipeline.execute()
+
+
+def benchmarked(socket: Path, limits: int, pipelined: int) -> list[float]:
+    """Return decisions a second and us (p50, p99) of redis-benchmark with the script and real arguments.
+
+    Each call is a recipient of a new message in one domain; nobody builds or reads anything.
+    """
+    client = redis_py.Redis(unix_socket_path=str(socket))
+    count, *rest = words(limits, 7, instance="i__rand_int__")
+    keys, argv = rest[: int(count)], rest[int(count) :]
+    # redis-benchmark sends plain text only, so the arguments stand in the script.
+    text = b"local ARGV = {%b}\n" % b", ".join(map(_literal, argv)) + Script().text
+    sha = client.script_load(text)
+    command = [shutil.which("redis-benchmark") or "redis-benchmark", "-s", str(socket), "-c", str(setting.CONNECTIONS)]
+    command += ["-n", str(BENCHMARKED), "-P", str(pipelined), "-r", "1000000000", "--csv"]
+    command += ["EVALSHA", sha, count.decode(), *map(bytes.decode, keys)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    row = next(csv.DictReader(done.stdout.splitlines()[-2:]))
+    assert client.dbsize() > BENCHMARKED / 2, "redis-benchmark charged nothing"
+    client.flushall()
+    return [float(row["rps"]), *(1000 * float(row[f"{name}_latency_ms"]) for name in ("p50", "p99"))]
+
+
+def _literal(argument: bytes) -> bytes:
+    """Return a byte string as Lua writes it."""
+    return b"'%b'" % b"".join(b"\\%03d" % byte for byte in argument)
+
+
+def main() -> None:
+    """Measure, print and write the section."""
+    noise = report.Noise()
+    with setting.folder() as folder, setting.redis(folder / "redis.sock"):
+        client = redis_py.Redis(unix_socket_path=str(folder / "redis.sock"))
+        parts = [beside_two_commands(client), growing(client)]
+    report.write("script", "\n\n".join(["## The script inside Redis", *parts, noise.said()]))
+
+
+if __name__ == "__main__":
+    main()
