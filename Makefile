@@ -12,6 +12,7 @@
 PYTHON ?= python3
 VENV := .venv
 MAILMAN := .venv-mailman
+COMPILED := .venv-compiled
 BIN := $(VENV)/bin
 # Tests wait for other programs more than they compute; those of one file share what they start.
 JOBS ?= 2
@@ -38,7 +39,7 @@ cover: $(VENV)/.test
 		--cov=policyd.address --cov-branch --cov-report=term:skip-covered --cov-fail-under=100
 
 # About a quarter of an hour; each part can be run alone, and writes its section of bench/RESULTS.md.
-bench: $(VENV)/.bench packages
+bench: $(VENV)/.bench packages $(COMPILED)/.done
 	@tests/install-packages policyd-rate-limit postfwd
 	@$(BIN)/python -m bench.run
 	@$(BIN)/python -m bench.script
@@ -78,6 +79,12 @@ $(VENV)/.bench: pyproject.toml | $(BIN)/python
 $(MAILMAN)/.test: tests/mailman-requirements.txt | $(BIN)/python
 	@$(PYTHON) -m venv $(MAILMAN)
 	@if $(MAILMAN)/bin/python -m pip install -q -r $<; then touch $@; else echo "Mailman cannot be installed"; fi
+
+# What is measured, and what the Debian package holds, is compiled.
+$(COMPILED)/.done: pyproject.toml $(shell find policyd -name '*.py' -o -name '*.lua') | $(BIN)/python
+	@test -x $(COMPILED)/bin/python || $(PYTHON) -m venv $(COMPILED)
+	config/install-compiled $(COMPILED)/bin/python install -q
+	@touch $@
 
 # Debian keeps venv in a package of its own.
 $(BIN)/python:

@@ -13,6 +13,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
+COMPILED = HERE.parent / ".venv-compiled" / "bin" / "policyd"
 DOMAINS, CONNECTIONS = 1000, 32
 _READY = 20.0
 
@@ -59,9 +60,9 @@ def redis(socket: Path) -> Iterator[None]:
 
 @contextmanager
 def policyd(config: Path) -> Iterator[Path]:
-    """Run a daemon under a configuration; returns its policy socket."""
+    """Run a daemon under a configuration, the compiled one where ``make`` has made it; returns its policy socket."""
     socket = config.parent / "policy"
-    command = [str(BIN / "policyd"), "serve", "--config", str(config)]
+    command = [str(COMPILED if COMPILED.exists() else BIN / "policyd"), "serve", "--config", str(config)]
     with (config.parent / "decisions.log").open("wb") as log, running(command, config.parent / "admin", stderr=log):
         yield socket
 

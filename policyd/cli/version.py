@@ -2,7 +2,7 @@
 
 import platform
 
-from policyd import __version__
+from policyd import __version__, service
 from policyd.cli.output import JsonOption, print_json
 
 
@@ -11,7 +11,8 @@ def version(json: JsonOption = False) -> None:
 
     For example: policyd version
     """
+    python, compiled = platform.python_version(), not service.__file__.endswith(".py")
     if json:
-        print_json({"version": __version__, "python": platform.python_version()})
+        print_json({"version": __version__, "python": python, "compiled": compiled})
     else:
-        print(f"policyd {__version__} (Python {platform.python_version()})")
+        print(f"policyd {__version__} (Python {python}{', compiled' if compiled else ''})")

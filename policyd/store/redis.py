@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from time import monotonic
-from typing import Any, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import hiredis
@@ -41,8 +41,8 @@ class RedisClock:
     that was stepped back, or runs at another speed, is believed soon.
     """
 
-    STRETCH = 60.0
-    ASK = 1
+    STRETCH: ClassVar = 60.0
+    ASK: ClassVar = 1
     """A deadline long ago: the call is refused as late, and the refusal says what time it is."""
 
     def __init__(self) -> None:

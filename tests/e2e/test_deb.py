@@ -1,6 +1,7 @@
 """``make deb``: the package is installed, used, upgraded, removed and purged, in a copy of this host."""
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,7 +43,7 @@ def _host(package: Path) -> Iterator[CopiedHost]:
 
 def test_it_brings_users_directories_and_manual_pages(host: CopiedHost) -> None:
     """With the rights that the daemon and Postfix need."""
-    assert host.run("policyd", "version").startswith("policyd 0.")
+    assert re.fullmatch(r"policyd 0\.\S+ \(Python 3\.\d+\.\d+, compiled\)\n", host.run("policyd", "version"))
     places = ["/var/lib/policyd", "/var/spool/postfix/policyd", "/etc/policyd/policyd.yaml"]
     assert host.run("stat", "-c", "%a %U:%G", *places).splitlines() == [
         "700 policyd:policyd", "2750 policyd:postfix", "644 root:root"
