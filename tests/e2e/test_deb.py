@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 ASKED = ("sasl_username=alice@shop.test", "recipient=bob@remote.test")
 GONE = ("/usr/lib/policyd", "/usr/libexec/policyd", "/usr/bin/policyd", "/usr/share/doc/policyd")
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(700)
 
 
 @pytest.fixture(name="package", scope="module")
@@ -23,7 +23,7 @@ def _package() -> Path:
     """Return the package, built."""
     environ = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
     command = ["make", "--no-print-directory", "deb"]
-    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return ROOT / done.stdout.splitlines()[-1]
 
