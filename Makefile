@@ -5,6 +5,7 @@
 #   make check           linters, types and the tests without other programs
 #   make bench           how fast it is, beside others (as root, with their Debian packages)
 #   make dashboards      write the dashboards for Grafana, and the picture of them
+#   make openapi         write the description of the admin socket, config/openapi.json
 #   make man             the manual pages, into build/man
 #   make deb             a Debian package, into build/ (on Debian, with its own python3)
 #   make screenshots     the pictures of the README, from a daemon that is run for them
@@ -18,7 +19,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 PYTEST := $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(ARGS)
 
-.PHONY: run test check bench lint cover dashboards packages man deb screenshots
+.PHONY: run test check bench lint cover dashboards openapi packages man deb screenshots
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run
@@ -52,6 +53,9 @@ man: $(VENV)/.run
 
 deb: $(VENV)/.run
 	@config/debian/build $(BIN)/python build
+
+openapi: $(VENV)/.test
+	$(BIN)/python -m tests.openapi config/openapi.json
 
 dashboards: $(VENV)/.test packages
 	$(BIN)/python -m config.grafana.dashboards config/grafana

@@ -1,7 +1,6 @@
 """What a login would hear now, and from which limits: asked of the store without a change."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from policyd.conf.schema import Config, RateLimit
 from policyd.model import Action, Charge, LoginRequest, Outcome, Verdict
@@ -28,10 +27,6 @@ class ExplainedLogin:
     why: str
     known: bool
     gauges: tuple[Gauge, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as json.dumps takes it."""
-        return asdict(self)
 
 
 async def explain_login(config: Config, store: RedisStore, request: LoginRequest, now: int) -> ExplainedLogin:

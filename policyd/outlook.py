@@ -1,7 +1,6 @@
 """What a mail that is not sent yet would hear: the reasoning of a real request, which charges nothing."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from policyd.address import normalise
 from policyd.conf.schema import Config, Limit, RateLimit
@@ -56,10 +55,6 @@ class Outlook:
     suspended_until: str
     spared: bool
     limits: tuple[LimitOutlook, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as json.dumps takes it."""
-        return asdict(self)
 
 
 async def outlook(planner: Planner, store: RedisStore, request: PolicyRequest, user: str, now: int) -> Outlook:

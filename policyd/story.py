@@ -1,7 +1,7 @@
 """What a reference stands for: what was refused then, how full the counter is now, and what to do."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from policyd.conf.schema import Config
@@ -27,10 +27,6 @@ class Story:
     now: Gauge | None
     suspension: Mapping[str, Any] | None
     advice: tuple[str, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as json.dumps takes it."""
-        return asdict(self)
 
 
 async def tell(config: Config, store: RedisStore, index: Index, ref: str) -> Story | None:

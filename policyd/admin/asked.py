@@ -12,6 +12,7 @@ from policyd.policy.subject import Subject, UnknownSubjectError, find_subject
 from policyd.raises import Raises
 from policyd.reload import ConfigInForce
 from policyd.server.admin import AdminRequest
+from policyd.server.taken import Text, Word
 from policyd.status import Status
 from policyd.store.index import Index
 from policyd.store.last import LastLogins
@@ -19,10 +20,15 @@ from policyd.store.redis import RedisStore
 from policyd.store.trail import Trail
 from policyd.suspension import Suspensions
 
-LONGEST = 500
-"""Characters of a text that somebody gives: a reason, a name."""
+SUBJECT = Word("subject", "A domain, a login, list:ADDRESS, mailbox:ADDRESS, user:NAME or a client.", "example.org")
+"""Who is asked about."""
 
-_LATEST = 10**14
+MEANT = Text("subject", SUBJECT.about, "example.org", needed=True)
+"""Whose state is changed."""
+
+LIMIT = Text("limit", "The name of a limit.", "domain-hourly")
+REASON = Text("reason", "Why, in a few words; kept with the event.", "new customer, checked by phone")
+BY = Text("by", "Who asks the program that asks: the operator of a panel.", "alice")
 
 
 class Listening(NamedTuple):
@@ -56,33 +62,8 @@ async def who_asks(request: AdminRequest) -> str:
     """
     uid = request.peer.uid
     peer = f"{await asyncio.to_thread(_name_of, uid)} (uid {uid})"
-    by = text(request, "by")
+    by = BY.of(request.body)
     return f"{by}, as {peer}" if by else peer
-
-
-def text(request: AdminRequest, name: str) -> str:
-    """Return a text of the body on one line, "" when it is not there. Raises RequestError."""
-    body = request.body if request.body is not None else {}
-    value = body.get(name, "") if isinstance(body, dict) else None
-    if not isinstance(value, str) or len(value) > LONGEST:
-        raise RequestError(HTTPStatus.BAD_REQUEST, f"{name} is no text of up to {LONGEST} characters")
-    return "".join(letter if letter.isprintable() else " " for letter in value).strip()
-
-
-def moment_of(request: AdminRequest, name: str) -> int:
-    """Return a moment of the body, in ms since the epoch, 0 when it is not there. Raises RequestError."""
-    value = request.body.get(name, 0) if isinstance(request.body, dict) else 0
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _LATEST:
-        raise RequestError(HTTPStatus.BAD_REQUEST, f"{name} is no moment in ms since the epoch")
-    return value
-
-
-def number(request: AdminRequest, name: str, usual: int, most: int) -> int:
-    """Return a number of the query from 1 to ``most``. Raises RequestError."""
-    given = request.query.get(name, str(usual))
-    if not (given.isascii() and given.isdecimal() and 1 <= int(given) <= most):
-        raise RequestError(HTTPStatus.BAD_REQUEST, f"{name}={given} is no number from 1 to {most}")
-    return int(given)
 
 
 def subject(parts: Parts, named: str) -> Subject:

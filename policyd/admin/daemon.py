@@ -1,20 +1,22 @@
 """The daemon itself, what is used of its limits, and a reload."""
 
 import logging
-from dataclasses import asdict
 from http import HTTPStatus
-from typing import Any
 
 from policyd import __version__
-from policyd.admin.asked import Parts, number, subject, who_asks
-from policyd.admin.suspend import shown
+from policyd.admin.answers import DaemonAnswer, ShownSuspension, StatusAnswer, shown
+from policyd.admin.asked import BY, SUBJECT, Parts, subject, who_asks
 from policyd.errors import RequestError
 from policyd.history import with_history
 from policyd.policy.subject import UnknownSubjectError
-from policyd.public import public_status
+from policyd.public import PublicStatus, public_status
+from policyd.reload import Reloaded
 from policyd.server.admin import AdminRequest, Route
+from policyd.server.taken import Flag, Number
 
-_TOP, _MOST = 20, 100
+_TOP = Number("top", "How many of the fullest, where no subject is named.", 1, 100, usual=20)
+_WOULD_REFUSE = Flag("would_refuse", "Who would have been refused in the last week but for mode observe.")
+_PUBLIC = Flag("public", "Only what the customer of the domain may see.")
 
 _log = logging.getLogger("policyd.admin")
 
@@ -29,34 +31,34 @@ class DaemonRoutes:
         """Return what can be asked."""
         return [
             Route("GET", "/v1/daemon", self.daemon),
-            Route("GET", "/v1/status", self.status),
-            Route("POST", "/v1/reload", self.reload),
+            Route("GET", "/v1/status", self.status, query=(SUBJECT, _TOP, _WOULD_REFUSE, _PUBLIC)),
+            Route("POST", "/v1/reload", self.reload, body=(BY,)),
         ]
 
-    async def daemon(self, _: AdminRequest) -> dict[str, Any]:
+    async def daemon(self, _: AdminRequest) -> DaemonAnswer:
         """Return what runs here and where it listens."""
         config = self._parts.config.now
         return {
             "version": __version__,
             "mode": config.mode,
             "domains": len(config.accounts.plans),
-            "listen": self._parts.listening._asdict(),
+            "listen": self._parts.listening,
             "store": {"embedded": config.store.url == "embedded", "up": self._parts.store.up},
             "files": list(config.files),
             "stale": list(config.stale),
         }
 
-    async def status(self, request: AdminRequest) -> dict[str, Any]:
+    async def status(self, request: AdminRequest) -> StatusAnswer | PublicStatus:
         """Return gauges: of ``subject``, of who would have been refused, or the fullest ones.
 
         With ``public``, only what the customer of ``subject`` may see.
         """
         parts, config, query = self._parts, self._parts.config.now, request.query
-        named, top = query.get("subject", ""), number(request, "top", _TOP, _MOST)
-        if query.get("public"):
+        named, top = SUBJECT.of(query), _TOP.of(query)
+        if _PUBLIC.of(query):
             return await self._public(named)
         try:
-            if query.get("would_refuse"):
+            if _WOULD_REFUSE.of(query):
                 gauges = await parts.status.would_refuse(config, parts.clock.now(), named)
             elif named:
                 gauges = await with_history(parts.store, await parts.status.of(config, named), parts.clock.now())
@@ -66,28 +68,28 @@ class DaemonRoutes:
             raise RequestError(HTTPStatus.NOT_FOUND, str(error)) from error
         return {
             "mode": config.mode,
-            "gauges": [asdict(gauge) for gauge in gauges],
+            "gauges": gauges,
             "suspended": self._suspended(named),
             "delayed": len(parts.delays),
         }
 
-    async def _public(self, named: str) -> dict[str, Any]:
+    async def _public(self, named: str) -> PublicStatus:
         parts, config = self._parts, self._parts.config.now
         meant = subject(parts, named)
         if meant.account not in config.accounts.plans or meant.address:
             raise RequestError(HTTPStatus.BAD_REQUEST, f"{named} is no hosted domain, and nobody's to see")
         suspended = parts.suspensions.all(parts.clock.now())
         gauges = await parts.status.of(config, meant.account)
-        return asdict(public_status(config, meant.account, gauges, suspended))
+        return public_status(config, meant.account, gauges, suspended)
 
-    def _suspended(self, named: str) -> list[dict[str, Any]]:
+    def _suspended(self, named: str) -> list[ShownSuspension]:
         """Return what is suspended of an account, or of all."""
         account = subject(self._parts, named).account if named else ""
         every = self._parts.suspensions.all(self._parts.clock.now())
         return [shown(one) for one in every if account in {"", one.account}]
 
-    async def reload(self, request: AdminRequest) -> dict[str, Any]:
+    async def reload(self, request: AdminRequest) -> Reloaded:
         """Read the configuration again; returns what changed or what is wrong with it."""
         who = await who_asks(request)
         _log.info("%s asks for a reload", who)
-        return (await self._parts.config.reload(who))._asdict()
+        return await self._parts.config.reload(who)

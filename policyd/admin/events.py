@@ -2,20 +2,21 @@
 
 import re
 from http import HTTPStatus
-from typing import Any
 
-from policyd.admin.asked import Parts, number, subject
+from policyd.admin.answers import EventsAnswer, shown_event
+from policyd.admin.asked import SUBJECT, Parts, subject
 from policyd.errors import RequestError
 from policyd.event import Event
-from policyd.policy.decide import moment
 from policyd.policy.subject import Subject
 from policyd.policy.suspendable import SubjectKind
 from policyd.server.admin import AdminRequest, Route
+from policyd.server.taken import Number, Word
 from policyd.store.trail import KEPT
 
-_USUAL = 50
 _AT_ONCE = 1_000
 _PLACE = re.compile(r"[0-9]{1,20}-[0-9]{1,20}", re.ASCII)
+_COUNT = Number("count", "How many of the last ones.", 1, KEPT, usual=50)
+_AFTER = Word("after", "Those that came since an earlier answer: its next.", pattern=f"^({_PLACE.pattern})?$")
 
 
 class EventRoutes:
@@ -26,17 +27,17 @@ class EventRoutes:
 
     def routes(self) -> list[Route]:
         """Return what can be asked."""
-        return [Route("GET", "/v1/events", self.events)]
+        return [Route("GET", "/v1/events", self.events, query=(SUBJECT, _COUNT, _AFTER))]
 
-    async def events(self, request: AdminRequest) -> dict[str, Any]:
+    async def events(self, request: AdminRequest) -> EventsAnswer:
         """Return the last ``count`` events, oldest first, of ``subject`` or of all.
 
         With ``after``, the ``next`` of an earlier answer, those that came since, and only the first so many.
         """
         trail, place = self._parts.trail, _place(request)
-        named = request.query.get("subject", "")
+        named = SUBJECT.of(request.query)
         meant = subject(self._parts, named) if named else None
-        count = number(request, "count", _USUAL, KEPT)
+        count = _COUNT.of(request.query)
         if place:
             page = await trail.after(place, _AT_ONCE)
         elif meant:
@@ -45,11 +46,11 @@ class EventRoutes:
             page = await trail.latest(count)
         events = [event for event in page.events if meant is None or _concerns(event, meant)]
         shown = events if place else events[-count:]
-        return {"events": [{**event._asdict(), "at": moment(event.at)} for event in shown], "next": page.place}
+        return {"events": [shown_event(event) for event in shown], "next": page.place}
 
 
 def _place(request: AdminRequest) -> str:
-    place = request.query.get("after", "")
+    place = _AFTER.of(request.query)
     if place and not _PLACE.fullmatch(place):
         raise RequestError(HTTPStatus.BAD_REQUEST, "after is no place in the trail: give the next of an earlier answer")
     return place

@@ -3,19 +3,32 @@
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 
 from policyd.admin.asked import Parts
 from policyd.errors import RequestError
 from policyd.model import PolicyRequest
-from policyd.outlook import outlook
+from policyd.outlook import Outlook, outlook
 from policyd.policy.plan import MOST_BYTES, MOST_RECIPIENTS, Planner
 from policyd.server.admin import AdminRequest, Route
-from policyd.story import tell, tell_suspension
+from policyd.server.taken import Number, Word
+from policyd.story import Story, tell, tell_suspension
 
 _REF = re.compile(r"[0-9A-HJKMNP-TV-Z]{10}")
 _HERE = "127.0.0.1"
-_DIGITS = len(str(MOST_BYTES))
+
+_NAME = Word("ref", "The 10 letters and digits after ref.", "7KQ2M0XW9A", needed=True, pattern=f"^{_REF.pattern}$")
+_CLIENT = Word("client_address", "Where it comes from; without one, from this host.", "192.0.2.9")
+_PORT = Number("server_port", "The port that it comes to.", 0, 65_535, usual=0)
+_SENDER = Word("sender", "The envelope's sender.", "alice@example.org")
+_RECIPIENT = Word("recipient", "The envelope's recipient.", "bob@example.net")
+_RECIPIENTS = Number("recipient_count", "Of a whole message: its recipients.", 0, MOST_RECIPIENTS, usual=0)
+_SIZE = Number("size", "Its bytes.", 0, MOST_BYTES, usual=0)
+_LOGIN = Word("sasl_username", "The SASL login.", "alice@example.org")
+_CONTEXT = Word("policy_context", "The policy_context of the entry in main.cf or master.cf.", "mailman")
+_USER = Word("unix_user", "The Unix user who sends it, where it comes from this host.", "www-data")
+
+_MAIL = (_CLIENT, _PORT, _SENDER, _RECIPIENT, _RECIPIENTS, _SIZE, _LOGIN, _CONTEXT, _USER)
+"""Attributes as Postfix sends them, but the last."""
 
 
 class ExplainRoutes:
@@ -27,53 +40,44 @@ class ExplainRoutes:
     def routes(self) -> list[Route]:
         """Return what can be asked."""
         return [
-            Route("GET", "/v1/explain/ref/{ref}", self.reference),
-            Route("GET", "/v1/explain/mail", self.mail),
+            Route("GET", "/v1/explain/ref/{ref}", self.reference, parts=(_NAME,)),
+            Route("GET", "/v1/explain/mail", self.mail, query=_MAIL, lenient=True),
         ]
 
-    async def reference(self, request: AdminRequest) -> dict[str, Any]:
+    async def reference(self, request: AdminRequest) -> Story:
         """Return the story of the reference ``ref``, of a refusal or of a suspension that is in force."""
-        parts, ref = self._parts, request.path["ref"]
+        parts, ref = self._parts, _NAME.of(request.path)
         if not _REF.fullmatch(ref):
             raise RequestError(HTTPStatus.BAD_REQUEST, "a reference has 10 letters and digits, as 7KQ2M0XW9A")
         suspended = next((one for one in parts.suspensions.all(parts.clock.now()) if one.ref == ref), None)
         if suspended is not None:
-            return tell_suspension(suspended).as_json()
+            return tell_suspension(suspended)
         story = await tell(parts.config.now, parts.store, parts.references, ref)
         if story is None:
             raise RequestError(HTTPStatus.NOT_FOUND, f"nothing is known of {ref} (references are kept for 30 days)")
-        return story.as_json()
+        return story
 
-    async def mail(self, request: AdminRequest) -> dict[str, Any]:
+    async def mail(self, request: AdminRequest) -> Outlook:
         """Return what a mail would hear, by its attributes as Postfix sends them; ``unix_user`` is who sends it."""
-        query, parts = dict(request.query), self._parts
-        user = query.pop("unix_user", "")
+        query, parts = request.query, self._parts
         planner = Planner(parts.config.now, parts.status.roster())
-        found = await outlook(planner, parts.store, _mail(query), user, parts.clock.now())
-        return found.as_json()
+        return await outlook(planner, parts.store, _mail(query), _USER.of(query), parts.clock.now())
 
 
 def _mail(query: Mapping[str, str]) -> PolicyRequest:
     """Return the request that a query describes; what is not in it is as of a client on this host."""
     return PolicyRequest(
         protocol_state="RCPT",
-        client_address=query.get("client_address", _HERE),
+        client_address=_CLIENT.of(query) if _CLIENT.name in query else _HERE,
         client_port=0,
         server_address="",
-        server_port=_number(query, "server_port", 65_535),
-        sender=query.get("sender", ""),
-        recipient=query.get("recipient", ""),
-        recipient_count=_number(query, "recipient_count", MOST_RECIPIENTS),
+        server_port=_PORT.of(query),
+        sender=_SENDER.of(query),
+        recipient=_RECIPIENT.of(query),
+        recipient_count=_RECIPIENTS.of(query),
         queue_id="",
         instance="",
-        size=_number(query, "size", MOST_BYTES),
-        sasl_username=query.get("sasl_username", ""),
-        policy_context=query.get("policy_context", ""),
+        size=_SIZE.of(query),
+        sasl_username=_LOGIN.of(query),
+        policy_context=_CONTEXT.of(query),
     )
-
-
-def _number(query: Mapping[str, str], name: str, most: int) -> int:
-    written = query.get(name, "0")
-    if not (written.isascii() and written.isdecimal() and len(written) <= _DIGITS and int(written) <= most):
-        raise RequestError(HTTPStatus.BAD_REQUEST, f"{name}={written} is no number up to {most}")
-    return int(written)

@@ -2,17 +2,22 @@
 
 import logging
 from http import HTTPStatus
-from typing import Any
 
-from policyd.admin.asked import Parts, subject, text, who_asks
+from policyd.admin.answers import Held, ResetAnswer
+from policyd.admin.asked import BY, LIMIT, MEANT, REASON, Parts, subject, who_asks
 from policyd.conf.issues import did_you_mean
 from policyd.errors import RequestError
 from policyd.event import Event, EventKind
-from policyd.explain import explain_login
+from policyd.explain import ExplainedLogin, explain_login
 from policyd.model import LoginCommand, LoginRequest
 from policyd.server.admin import AdminRequest, Route
+from policyd.server.taken import Word
 from policyd.status import Gauge
 from policyd.store.reset import forget
+
+_LOGIN = Word("login", "The name that logs in.", "bob@example.org", needed=True)
+_PROTOCOL = Word("protocol", "How: pop3 or imap.", "pop3")
+_CLIENT = Word("client", "Where from.", "192.0.2.9")
 
 _log = logging.getLogger("policyd.admin")
 
@@ -26,24 +31,21 @@ class LoginRoutes:
     def routes(self) -> list[Route]:
         """Return what can be asked."""
         return [
-            Route("GET", "/v1/explain/login", self.explain),
-            Route("POST", "/v1/reset", self.reset),
+            Route("GET", "/v1/explain/login", self.explain, query=(_LOGIN, _PROTOCOL, _CLIENT)),
+            Route("POST", "/v1/reset", self.reset, body=(MEANT, LIMIT, REASON, BY)),
         ]
 
-    async def explain(self, request: AdminRequest) -> dict[str, Any]:
+    async def explain(self, request: AdminRequest) -> ExplainedLogin:
         """Return what a ``login`` by a ``protocol`` from a ``client`` would hear; charges nothing."""
-        query = request.query
-        if not query.get("login"):
+        login, protocol, client = (one.of(request.query) for one in (_LOGIN, _PROTOCOL, _CLIENT))
+        if not login:
             raise RequestError(HTTPStatus.BAD_REQUEST, "login is missing")
-        login = LoginRequest(
-            LoginCommand.ALLOW, query["login"], query.get("protocol", ""), query.get("client", ""), session_id=""
-        )
-        explained = await explain_login(self._parts.config.now, self._parts.store, login, self._parts.clock.now())
-        return explained.as_json()
+        asked = LoginRequest(LoginCommand.ALLOW, login, protocol, client, session_id="")
+        return await explain_login(self._parts.config.now, self._parts.store, asked, self._parts.clock.now())
 
-    async def reset(self, request: AdminRequest) -> dict[str, Any]:
+    async def reset(self, request: AdminRequest) -> ResetAnswer:
         """Empty the counters of a ``subject``, or that of one ``limit``, and open its locks; returns what they held."""
-        parts, named, limit = self._parts, text(request, "subject"), text(request, "limit")
+        parts, named, limit = self._parts, MEANT.of(request.body), LIMIT.of(request.body)
         meant, who = subject(parts, named), await who_asks(request)
         gauges = await parts.status.own(parts.config.now, meant.account, meant.address)
         chosen = [gauge for gauge in gauges if limit in {"", gauge.limit}]
@@ -53,7 +55,7 @@ class LoginRoutes:
             raise RequestError(HTTPStatus.NOT_FOUND, f"{what} counts for {named} by itself ({cure})")
         for gauge in chosen:
             await forget(parts.store, gauge.account, gauge.limit, gauge.subject)
-            await parts.trail.write(_event(parts, gauge, who, text(request, "reason")))
+            await parts.trail.write(_event(parts, gauge, who, REASON.of(request.body)))
             _log.info("%s resets %s of %s, %d of %d used", who, gauge.limit, gauge.subject, gauge.used, gauge.max)
         return {"reset": [_held(gauge) for gauge in chosen]}
 
@@ -63,5 +65,5 @@ def _event(parts: Parts, gauge: Gauge, who: str, reason: str) -> Event:
     return Event(parts.clock.now(), EventKind.RESET, gauge.account, gauge.subject, who, why, gauge.limit)
 
 
-def _held(gauge: Gauge) -> dict[str, str | int]:
+def _held(gauge: Gauge) -> Held:
     return {"subject": gauge.subject, "limit": gauge.limit, "used": gauge.used, "max": gauge.max}

@@ -1,12 +1,10 @@
 """What policyd has seen of mailboxes: their last logins, and since when it knows of them."""
 
-from http import HTTPStatus
-from typing import Any
-
-from policyd.admin.asked import LONGEST, Parts
-from policyd.errors import RequestError
+from policyd.admin.answers import MailboxesAnswer
+from policyd.admin.asked import BY, Parts
 from policyd.policy.logins import LoginPlanner
 from policyd.server.admin import AdminRequest, Route
+from policyd.server.taken import LONGEST, Items
 from policyd.store.last import DAY
 
 MOST = 1_000
@@ -21,23 +19,15 @@ class MailboxRoutes:
 
     def routes(self) -> list[Route]:
         """Return what can be asked. A question changes something: that its mailboxes were listed."""
-        return [Route("POST", "/v1/mailboxes", self.mailboxes)]
+        return [Route("POST", "/v1/mailboxes", self.mailboxes, body=(_MAILBOXES, BY))]
 
-    async def mailboxes(self, request: AdminRequest) -> dict[str, Any]:
+    async def mailboxes(self, request: AdminRequest) -> MailboxesAnswer:
         """Return what was seen of each of ``mailboxes``, in their order, and on which days anything was."""
         planner, today = LoginPlanner(self._parts.config.now), self._parts.clock.now() // DAY
-        names = [planner.traffic(name).user for name in _names(request)]
+        names = [planner.traffic(name).user for name in _MAILBOXES.of(request.body)]
         seen = await self._parts.last_logins.seen(names, today)
         watched = await self._parts.last_logins.watched()
-        return {"today": today, "watched": watched, "seen": [one._asdict() for one in seen]}
-
-
-def _names(request: AdminRequest) -> list[str]:
-    names = request.body.get("mailboxes") if isinstance(request.body, dict) else None
-    if not isinstance(names, list) or len(names) > MOST or not all(_is_name(name) for name in names):
-        why = f"mailboxes is no list of up to {MOST} names of up to {LONGEST} characters"
-        raise RequestError(HTTPStatus.BAD_REQUEST, why)
-    return names
+        return {"today": today, "watched": watched, "seen": seen}
 
 
 def _is_name(name: object) -> bool:
@@ -48,3 +38,9 @@ def _is_name(name: object) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+_MAILBOXES = Items(
+    "mailboxes", "Names of mailboxes.", f"names of up to {LONGEST} characters", MOST,
+    {"type": "string", "minLength": 1, "maxLength": LONGEST, "examples": ["bob@example.org"]}, _is_name,
+)  # fmt: skip

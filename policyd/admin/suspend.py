@@ -2,9 +2,9 @@
 
 import logging
 from http import HTTPStatus
-from typing import Any
 
-from policyd.admin.asked import Parts, moment_of, subject, text, who_asks
+from policyd.admin.answers import Place, ResumeAnswer, SendersAnswer, SuspendAnswer, SuspendedAnswer, shown
+from policyd.admin.asked import BY, MEANT, REASON, Parts, subject, who_asks
 from policyd.errors import RequestError
 from policyd.event import Event, EventKind
 from policyd.model import UNLISTED, PolicyRequest
@@ -13,6 +13,7 @@ from policyd.policy.subject import Subject
 from policyd.policy.suspendable import SubjectKind, suspendable
 from policyd.policy.traffic import Attribution
 from policyd.server.admin import AdminRequest, Route
+from policyd.server.taken import Items, Moment
 from policyd.suspension import Suspended, new_ref
 
 _HERE = "127.0.0.1"
@@ -31,19 +32,19 @@ class SuspendRoutes:
         """Return what can be asked."""
         return [
             Route("GET", "/v1/suspended", self.suspended),
-            Route("POST", "/v1/suspend", self.suspend),
-            Route("POST", "/v1/resume", self.resume),
-            Route("POST", "/v1/senders", self.senders),
+            Route("POST", "/v1/suspend", self.suspend, body=(MEANT, _UNTIL, REASON, BY)),
+            Route("POST", "/v1/resume", self.resume, body=(MEANT, REASON, BY)),
+            Route("POST", "/v1/senders", self.senders, body=(_MESSAGES, BY)),
         ]
 
-    async def suspended(self, _: AdminRequest) -> dict[str, Any]:
+    async def suspended(self, _: AdminRequest) -> SuspendedAnswer:
         """Return what is suspended, the oldest first."""
         return {"suspended": [shown(one) for one in self._parts.suspensions.all(self._parts.clock.now())]}
 
-    async def suspend(self, request: AdminRequest) -> dict[str, Any]:
+    async def suspend(self, request: AdminRequest) -> SuspendAnswer:
         """Suspend ``subject`` for a ``reason``, ``until`` a moment (ms) or, without one, until it is resumed."""
-        meant, why = self._meant(request), text(request, "reason")
-        now, until = self._parts.clock.now(), moment_of(request, "until")
+        meant, why = self._meant(request), REASON.of(request.body)
+        now, until = self._parts.clock.now(), _UNTIL.of(request.body)
         if not why:
             raise RequestError(HTTPStatus.BAD_REQUEST, "a suspension needs a reason")
         if until and until <= now:
@@ -54,29 +55,24 @@ class SuspendRoutes:
         await self._tell(EventKind.SUSPEND, suspended)
         return {**shown(suspended), **self._place(meant)}
 
-    async def resume(self, request: AdminRequest) -> dict[str, Any]:
+    async def resume(self, request: AdminRequest) -> ResumeAnswer:
         """End the suspension of ``subject``; ``was`` says whether there was one."""
         meant, who = self._meant(request), await who_asks(request)
         ended = await self._parts.suspensions.end(meant.account, meant.name)
         if ended is not None:
-            why, now = text(request, "reason"), self._parts.clock.now()
+            why, now = REASON.of(request.body), self._parts.clock.now()
             await self._tell(EventKind.RESUME, ended._replace(at=now, until=0, who=who, why=why))
         return {"subject": str(meant), "account": meant.account, "was": ended is not None, **self._place(meant)}
 
-    async def senders(self, request: AdminRequest) -> dict[str, Any]:
+    async def senders(self, request: AdminRequest) -> SendersAnswer:
         """Return for each of ``messages`` (login, sender, client) the account and the names that it is sent under."""
-        body = request.body if isinstance(request.body, dict) else {}
-        messages = body.get("messages")
-        if not isinstance(messages, list) or len(messages) > _MOST_MESSAGES or not all(map(_is_message, messages)):
-            raise RequestError(
-                HTTPStatus.BAD_REQUEST, f"messages are up to {_MOST_MESSAGES} of [login, sender, client]"
-            )
+        messages = _MESSAGES.of(request.body)
         attribution = Attribution(self._parts.config.now)
         found = [attribution.traffic(_request(*message)) for message in messages]
         return {"senders": [[traffic.account, *suspendable(traffic)] for traffic in found]}
 
     def _meant(self, request: AdminRequest) -> Subject:
-        named = text(request, "subject")
+        named = MEANT.of(request.body)
         if not named:
             raise RequestError(HTTPStatus.BAD_REQUEST, "nobody is named: name a domain or a login")
         meant = subject(self._parts, named)
@@ -85,7 +81,7 @@ class SuspendRoutes:
             raise RequestError(HTTPStatus.BAD_REQUEST, f"{named} is nobody's account and cannot be suspended ({cure})")
         return meant
 
-    def _place(self, meant: Subject) -> dict[str, Any]:
+    def _place(self, meant: Subject) -> Place:
         hosted = meant.account in self._parts.config.now.accounts.plans or meant.account.startswith("user:")
         return {"name": meant.name, "hosted": hosted, "state_directory": self._parts.state_directory}
 
@@ -99,12 +95,6 @@ def _reason(what: Suspended) -> str:
     return f"{what.why}; until {moment(what.until)}" if what.until else what.why
 
 
-def shown(one: Suspended) -> dict[str, Any]:
-    """Return a suspension as json.dumps takes it."""
-    until = moment(one.until) if one.until else ""
-    return {**one._asdict(), "at": moment(one.at), "until": until}
-
-
 def _is_message(message: object) -> bool:
     return isinstance(message, list) and len(message) == len(_PLACES) and all(isinstance(word, str) for word in message)
 
@@ -115,3 +105,11 @@ _PLACES = ("login", "sender", "client")
 def _request(login: str, sender: str, client: str) -> PolicyRequest:
     """Return what Postfix asked about a message; one that came by sendmail(1) has no client: it is this host's."""
     return PolicyRequest("RCPT", client or _HERE, 0, "", 0, sender, "", 0, "", "", 0, login, "")
+
+
+_TRIPLE = {"type": "array", "minItems": 3, "maxItems": 3, "items": {"type": "string"}}
+_MESSAGES = Items(
+    "messages", "Messages that wait in Postfix's queue.", f"of [{', '.join(_PLACES)}]", _MOST_MESSAGES, _TRIPLE,
+    _is_message,
+)  # fmt: skip
+_UNTIL = Moment("until", "When the suspension ends by itself; without it, when it is resumed.")

@@ -17,8 +17,11 @@ from typing import NamedTuple
 
 from aiohttp import web
 
+from policyd.conf.issues import did_you_mean, shown
 from policyd.errors import RequestError, StoreError
 from policyd.server.base import Credentials, peer_credentials
+from policyd.server.plain import plain
+from policyd.server.taken import Taken
 
 READ_GROUP = "policyd-support"
 WRITE_GROUP = "policyd-admin"
@@ -36,23 +39,28 @@ class Peer(NamedTuple):
 
 
 class AdminRequest(NamedTuple):
-    """What a handler is given: the variable parts of the path, the query, the JSON body (None without one)."""
+    """What a handler is given: of the path, the query and the JSON body what its route takes, and nothing else."""
 
     peer: Peer
     path: Mapping[str, str]
     query: Mapping[str, str]
-    body: object
+    body: Mapping[str, object]
 
 
 class Route(NamedTuple):
-    """One thing that can be asked. ``path`` is aiohttp's: ``/usage/{subject}``.
+    """One thing that can be asked. ``path`` is aiohttp's: ``/usage/{subject}``, with ``parts`` for its variable ones.
 
-    ``answer`` returns what json.dumps takes, and may raise RequestError and StoreError.
+    ``answer`` returns records, and may raise RequestError and StoreError. ``lenient``: other names in
+    the query are not looked at; elsewhere they are refused, since whoever mistypes one means something.
     """
 
     method: str
     path: str
     answer: Callable[[AdminRequest], Awaitable[object]]
+    query: tuple[Taken, ...] = ()
+    body: tuple[Taken, ...] = ()
+    parts: tuple[Taken, ...] = ()
+    lenient: bool = False
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -104,10 +112,26 @@ def _missing_group(who: Credentials, method: str, groups_of: GroupsOf) -> str:
 
 def _handler(route: Route) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
-        asked = AdminRequest(_peer(request), dict(request.match_info), dict(request.query), await _body(request))
-        return web.json_response(await route.answer(asked))
+        query, body = dict(request.query), await _body(request)
+        if route.lenient:
+            query = {one.name: query[one.name] for one in route.query if one.name in query}
+        _check(query, route.query)
+        _check(body, route.body)
+        asked = AdminRequest(_peer(request), dict(request.match_info), query, body)
+        return web.json_response(plain(await route.answer(asked)))
 
     return handle
+
+
+def _check(given: Mapping[str, object], takes: Sequence[Taken]) -> None:
+    """Look at all that is given before anything is done. Raises RequestError."""
+    names = [one.name for one in takes]
+    for name in given:
+        if name not in names:
+            cure = did_you_mean(name, names) if names else "nothing is"
+            raise RequestError(HTTPStatus.BAD_REQUEST, f"{shown(name)} is not taken here ({cure})")
+    for one in takes:
+        one.of(given)
 
 
 def _peer(request: web.Request) -> Peer:
@@ -117,19 +141,22 @@ def _peer(request: web.Request) -> Peer:
     return Peer(who.uid, who.pid)
 
 
-async def _body(request: web.Request) -> object:
+async def _body(request: web.Request) -> dict[str, object]:
     raw = await request.read()
     try:
-        return json.loads(raw) if raw else None
+        body = json.loads(raw) if raw else {}
     except (ValueError, RecursionError):
         raise RequestError(HTTPStatus.BAD_REQUEST, "the body is no JSON") from None
+    if not isinstance(body, dict):
+        raise RequestError(HTTPStatus.BAD_REQUEST, "the body is no JSON object")
+    return body
 
 
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.HTTPException as error:
-        return _error(error.status, f"{request.method} {request.path}: {error.reason}")
+        return _error(error.status, f"{request.method} {request.path}: {error.reason}", error.headers.get("Allow"))
     except RequestError as error:
         return _error(error.status, str(error))
     except StoreError as error:
@@ -140,5 +167,5 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _error(HTTPStatus.INTERNAL_SERVER_ERROR, "an error in policyd; its log says more")
 
 
-def _error(status: int, message: str) -> web.Response:
-    return web.json_response({"error": message}, status=status)
+def _error(status: int, message: str, allow: str | None = None) -> web.Response:
+    return web.json_response({"error": message}, status=status, headers={"Allow": allow} if allow else None)

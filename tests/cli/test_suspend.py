@@ -165,8 +165,8 @@ def test_it_is_listed(site: Site) -> None:
         ("/v1/suspend", {"subject": "example.org", "reason": "x", "until": "soon"}, "until is no moment in ms"),
         ("/v1/suspend", {"subject": "example.org", "reason": "x" * 501}, "reason is no text of up to 500 characters"),
         ("/v1/suspend", {"subject": ["example.org"], "reason": "x"}, "subject is no text"),
-        ("/v1/senders", {"messages": [["a", "b"]]}, r"messages are up to 2000 of \[login, sender, client\]"),
-        ("/v1/senders", {}, "messages are up to 2000"),
+        ("/v1/senders", {"messages": [["a", "b"]]}, r"messages is no list of up to 2000 of \[login, sender, client\]"),
+        ("/v1/senders", {}, "messages is no list of up to 2000"),
     ],
 )
 def test_what_cannot_be_asked(site: Site, route: str, body: dict[str, object], said: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from policyd.errors import RequestError, StoreTimeout, StoreUnavailable
 from policyd.server.admin import AdminRequest, GroupsOf, Route, admin_app, group_names
 from policyd.server.base import Credentials
+from policyd.server.taken import Word
 from tests.server.conftest import Run
 from tests.support.httpserver import NOBODY, as_nobody, ask, connected, http_serving
 
@@ -38,7 +39,12 @@ async def fail(request: AdminRequest) -> object:
     }[request.query["how"]]
 
 
-ROUTES = [Route("GET", "/usage/{subject}", echo), Route("POST", "/raise/{subject}", echo), Route("GET", "/fail", fail)]
+ROUTES = [
+    Route("GET", "/usage/{subject}", echo),
+    Route("POST", "/raise/{subject}", echo, query=(Word("max", ""),), body=(Word("until", ""), Word("reason", ""))),
+    Route("GET", "/fail", fail, query=(Word("how", ""),)),
+    Route("GET", "/any", echo, query=(Word("sender", ""),), lenient=True),
+]
 
 
 def asked(
@@ -90,6 +96,25 @@ def test_what_a_handler_gets(run: Run, short_dir: Path) -> None:
     )
 
 
+def test_a_lenient_route(run: Run, short_dir: Path) -> None:
+    """A route that takes what a program has at hand looks at its own names only."""
+    status, answer = asked(run, short_dir, "GET /any?sender=x&helo_name=y")
+
+    assert (status, answer["query"]) == (200, {"sender": "x"})
+
+
+def test_a_method_that_is_not_there(run: Run, short_dir: Path) -> None:
+    """Who asks by the wrong method is told which there are."""
+
+    async def scenario() -> None:
+        async with http_serving(admin_app(ROUTES, os.geteuid()), short_dir / "admin"):
+            answer = await ask(connected(short_dir / "admin"), "PUT /raise/x")
+
+        assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+
+    run(scenario())
+
+
 def test_own_user(run: Run, short_dir: Path) -> None:
     """The daemon's own user may all."""
     status, answer = asked(run, short_dir, "POST /raise/x", own_uid=STRANGER)
@@ -130,6 +155,10 @@ def test_groups(run: Run, short_dir: Path, groups: tuple[str, ...], head: str, m
         ("POST /raise/x", b"{", (400, "the body is no JSON")),
         ("POST /raise/x", b"\xff\xff", (400, "the body is no JSON")),
         ("POST /raise/x", b"[" * 100_000, (400, "the body is no JSON")),
+        ("POST /raise/x", b"[]", (400, "the body is no JSON object")),
+        ("POST /raise/x", b'{"untl": 1}', (400, "untl is not taken here (did you mean until?)")),
+        ("POST /raise/x?min=1", b"", (400, "min is not taken here (known here: max)")),
+        ("GET /usage/x?max=1", b"", (400, "max is not taken here (nothing is)")),
         ("GET /fail?how=request", b"", (404, "no such domain: example.org")),
         ("GET /fail?how=timeout", b"", (503, "the store does not answer")),
         ("GET /fail?how=store", b"", (503, "the store does not answer")),
