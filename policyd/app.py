@@ -155,6 +155,7 @@ class App:
         except (OSError, ValueError) as error:
             cure = "correct store.url and store.password_file, and let policyd's user read the files that they name"
             raise StoreUnavailable("start", f"{settings.url} cannot be used: {error} ({cure})") from error
+        self.metrics.watch_breaker(lambda: self.store.breaker_open)
         self._running.push_async_callback(self._close_store)
         self.index, self.trail, self.last_logins = Index(self.store), Trail(self.store), LastLogins(self.store)
         self.suspensions = Suspensions(self.store)

@@ -55,6 +55,7 @@ class Metrics:
         self._given_back = self._repeats = self._settle_unknown = self._settle_lost = self._protocol_errors = 0
         self._trap_hits = 0
         self._store_up, self._loaded, self._stale = False, 0.0, 0
+        self._breaker_open: Callable[[], bool] = bool
         self._connections: dict[str, Callable[[], int]] = {}
         self._delayed: Callable[[], int] = int
         self._delayed_max: Callable[[], int] = int
@@ -124,6 +125,10 @@ class Metrics:
         """Note whether the store answers."""
         self._store_up = up
 
+    def watch_breaker(self, is_open: Callable[[], bool]) -> None:
+        """Have ``is_open`` asked at each scrape for whether the store is not asked, since it was silent."""
+        self._breaker_open = is_open
+
     def answered_without_store(self, action: str) -> None:
         """Count an answer that ``store.when_down`` gave."""
         self._without_store[action,] += 1
@@ -189,6 +194,8 @@ class Metrics:
 
     def _of_the_store(self) -> Iterator[Metric]:
         yield _gauge("store_up", "Whether the store answers.", self._store_up)
+        silent = "Whether the store is not asked, since it gave no answer in time."
+        yield _gauge("store_breaker_open", silent, self._breaker_open())
         yield self._store_answers.family("store_seconds", "Time from a call of the store to its answer.")
         yield _counter("store_errors", "Calls that the store gave no answer to.", self._store_errors, ("op",))
         without = "Answers that store.when_down gave."

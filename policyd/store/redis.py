@@ -18,9 +18,10 @@ import hiredis
 from redis.connection import parse_url
 
 from policyd.clock import Clock
-from policyd.errors import StoreError, StoreUnavailable
+from policyd.errors import StoreError, StoreTimeout, StoreUnavailable
 from policyd.model import Outcome
 from policyd.store.base import Call, Done, Op
+from policyd.store.breaker import Breaker
 from policyd.store.keys import PREFIX
 from policyd.store.link import Args, Connect, Greeting, Link, State
 from policyd.store.script import LATE, Script, decode, encode
@@ -29,7 +30,7 @@ _UNDATED = frozenset({Op.GIVE_BACK, Op.PEEK})
 """Operations that charge nothing: never too late, and harmless when they run twice."""
 
 
-_PROBE = PREFIX + b"index:probe"
+_PROBE = ("SET", PREFIX + b"index:probe", b"", "PX", "60000")
 _log = logging.getLogger("policyd.store")
 
 
@@ -101,20 +102,28 @@ class RedisStore:
         self._clock, self._timeout = clock, timeout / 1000
         self._watch, self._said_up = watch, cast("bool | None", None)
         self._refusal = ""
-        self._redis_clock = RedisClock()
+        self._redis_clock, self._breaker = RedisClock(), Breaker()
         self._loop = asyncio.get_running_loop()
         connect, commands = _connection(server)
         # TIME first: to a client that did not log in, Redis calls a script of this size a protocol error.
         greeting = Greeting((*commands, ("TIME",), ("SCRIPT", "LOAD", self._script.text)), self._greeted)
-        self._link = Link(connect, greeting, self._timeout, self._state_changed)
+        self._link = Link(connect, greeting, self._timeout, self._tell)
 
     @property
     def up(self) -> bool:
-        """Whether Redis answered last time it was asked, and takes what is written."""
-        return self._link.state is State.UP and not self._refusal
+        """Whether Redis answered last time it was asked, in time, and takes what is written."""
+        return self._link.state is State.UP and not self._refusal and not self._breaker.open
+
+    @property
+    def breaker_open(self) -> bool:
+        """Whether calls fail at once, since one got no answer in time and no trial has had one since."""
+        return self._breaker.open
 
     def submit(self, call: Call, done: Done) -> None:
         """Send a call; ``done`` gets the Outcome, or a StoreError after at most the timeout."""
+        if self._breaker.open:
+            done(StoreUnavailable(call.op.value, "Redis gave no answer in time, and is not asked until it does"))
+            return
         # Deadlines are in the time of the loop, which lags while callbacks run; what is measured is not.
         self._submit(call, done, monotonic(), self._loop.time() + self._timeout, second=False)
 
@@ -159,7 +168,10 @@ class RedisStore:
     async def probe(self) -> None:
         """Find out whether Redis answers and takes what is written. Raises StoreError when it does not."""
         try:
-            await self.command("SET", _PROBE, b"", "PX", 60_000)
+            await self.command(*_PROBE)
+        except StoreTimeout:
+            self._timed_out()
+            raise
         except StoreUnavailable as error:
             if self._link.state is State.UP:
                 self._note_refusal(str(error))
@@ -204,6 +216,8 @@ class RedisStore:
 
     def _failed(self, attempt: _Attempt, error: Exception) -> None:
         if isinstance(error, StoreError):
+            if isinstance(error, StoreTimeout):
+                self._timed_out()
             attempt.done(error)
         elif str(error).startswith("NOSCRIPT"):
             self._send(attempt, b"EVAL", self._script.text)
@@ -211,20 +225,37 @@ class RedisStore:
             self._note_refusal(str(error))
             attempt.done(StoreUnavailable(attempt.call.op.value, str(error)))
 
+    def _timed_out(self) -> None:
+        if self._breaker.timed_out(self._loop.time()):
+            self._tell()
+            self._loop.call_later(self._breaker.rest, self._try)
+
+    def _try(self) -> None:
+        """Ask whether Redis answers again: what is asked for mail is answered without it until then."""
+        if self._link.state is not State.CLOSED:
+            self._link.submit("probe", _PROBE, self._tried, repeatable=False)
+
+    def _tried(self, reply: object) -> None:
+        self._breaker.tried(self._loop.time(), answered=not isinstance(reply, StoreError))
+        if self._breaker.open:
+            self._loop.call_later(self._breaker.rest, self._try)
+        self._tell()
+
     def _note_refusal(self, why: str) -> None:
         """Note that Redis is there and refuses to count (disk full, read-only, out of memory), "" when it does not."""
         if why and not self._refusal:
             _log.error("Redis refuses to count: %s", why)
         self._refusal = why
-        self._state_changed(self._link.state)
+        self._tell()
 
     def _greeted(self, replies: list[Any]) -> None:
         seconds, micros = replies[-2]
         self._redis_clock.forget()
         self._redis_clock.heard(int(seconds) * 1000 + int(micros) // 1000, monotonic())
 
-    def _state_changed(self, state: State) -> None:
-        up = state is State.UP and not self._refusal
+    def _tell(self, _: State | None = None) -> None:
+        """Say whether the store is up when that has changed."""
+        up = self.up
         if up is not self._said_up:
             self._said_up = up
             self._watch.up(up)

@@ -49,9 +49,11 @@ def test_what_is_answered(paused: Process, when_down: str) -> None:
     assert answers == [{"accept": "DUNNO", "defer": WAIT}[when_down]] * 5
     assert paused.metric("policyd_answers_without_store_total", action=when_down) == 5
     assert paused.metric("policyd_store_errors_total", op="charge") == 5
+    assert paused.metric("policyd_store_breaker_open") == 1
     lines = paused.lines(action=when_down, account="a.test", sasl="alice@a.test")
     assert len(lines) == 5
-    assert all(re.match("store charge: (no answer within 100 ms|the link)", line["store"]) for line in lines)
+    why = "store charge: (no answer within 100 ms|Redis gave no answer in time|the link)"
+    assert all(re.match(why, line["store"]) for line in lines)
 
 
 def test_a_redis_that_refuses_to_write(start: Start, redis_server: RedisServer) -> None:
@@ -81,6 +83,7 @@ def test_readiness(paused: Process, redis_server: RedisServer, when_down: str) -
         }[when_down]
     )
     assert ready(paused)
+    assert paused.metric("policyd_store_breaker_open") == 0
     assert paused.page("/livez") == (200, "ok\n")
     said = [line["msg"] for line in paused.lines(logger="policyd") if line["msg"].startswith("the store")]
     outage = f"the store does not answer; store.when_down: {when_down} decides until it does"

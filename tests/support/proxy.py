@@ -1,4 +1,4 @@
-"""A proxy between policyd and Redis that can lose one reply, hold all of them, or hang up."""
+"""A proxy between policyd and Redis that can lose one reply, hold or delay all of them, or hang up."""
 
 import asyncio
 import tempfile
@@ -23,6 +23,12 @@ class Proxy:
         self.swallowed = Event()
         """Set when the reply that ``swallow`` waited for has been lost."""
         self._directory = tempfile.TemporaryDirectory(prefix="pd", dir="/tmp")
+        self.asked = 0
+        """How many pieces of requests have come."""
+        self.delay = 0.0
+        """How long each reply is kept back, in seconds."""
+        self.hangs_up_at = b""
+        """A connection is closed when a request contains these bytes."""
         self._wanted = b""
         self._losing = False
         self._writers: set[asyncio.StreamWriter] = set()
@@ -95,6 +101,9 @@ class Proxy:
 
     async def _requests(self, reader: asyncio.StreamReader, upstream: asyncio.StreamWriter) -> None:
         while chunk := await reader.read(_CHUNK):
+            self.asked += 1
+            if self.hangs_up_at and self.hangs_up_at in chunk:
+                break
             if self._wanted and self._wanted in chunk:
                 self._wanted, self._losing = b"", True
             upstream.write(chunk)
@@ -108,6 +117,7 @@ class Proxy:
                 self.swallowed.set()
                 continue
             await self._passing.wait()
+            await asyncio.sleep(self.delay)
             writer.write(chunk)
             await writer.drain()
         writer.close()
