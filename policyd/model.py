@@ -201,13 +201,14 @@ class Member(NamedTuple):
     ``digest`` is a signed 64-bit number as text, "" where nobody is counted. The rest is of lists:
     ``known`` is how large it is by better means than what it mailed, None where there are none; what it
     mailed may be larger than ``max`` by ``slack`` percent. ``over``: a fan-out to more distinct
-    recipients within 15 min is a mailing.
+    recipients within 15 min is a mailing; who comes alone over his ``connection`` is none, 0 tells nothing.
     """
 
     digest: str
     known: int | None = None
     slack: int = 0
     over: int = 0
+    connection: int = 0
 
 
 class Charge(NamedTuple):

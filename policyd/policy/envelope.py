@@ -8,6 +8,7 @@ import re
 
 from policyd.address import Address, normalise
 from policyd.conf.schema import Lists
+from policyd.model import PolicyRequest
 from policyd.pattern import SenderPattern, sender_pattern
 
 FAN_OUT = (
@@ -28,6 +29,20 @@ NOTICES = (
 
 _MARKS = re.compile(r"bounce|-confirm\+|-return-|owner")
 """What every sender has that a form of FAN_OUT fits: most senders have none of it."""
+
+
+_MAILMAN = re.compile(r"-(?:bounces(?:\+.*)?|confirm\+.*)\Z", re.DOTALL)
+_PORTS = 65_536
+
+
+def connection(request: PolicyRequest) -> int:
+    """Return the SMTP connection of what Mailman sends, 0 where nothing is told by it.
+
+    Mailman opens one for each message that it makes, and closes it: all copies of a post come over one
+    connection, VERP or not, and an answer to somebody comes alone.
+    """
+    mailman = _MAILMAN.search(request.sender.rpartition("@")[0].lower())
+    return request.client_port % _PORTS if mailman else 0
 
 
 class Envelopes:

@@ -165,7 +165,7 @@ class Planner:
             looked_at = 0 if self._is_skipped(limit, request) else recipients
             return pace_charge(self.config, limit, traffic.kind, named, looked_at)
         if isinstance(limit, SizeLimit):
-            return size_charge(self.config, limit, traffic, request.recipient, self.lists)
+            return size_charge(self.config, limit, traffic, request, self.lists)
         return None
 
     def _transport(self, looking: list[Limit], traffic: Traffic, request: PolicyRequest) -> str:

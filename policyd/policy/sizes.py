@@ -6,7 +6,8 @@ from hashlib import blake2b
 
 from policyd.address import normal_form
 from policyd.conf.schema import Config, SizeLimit
-from policyd.model import Charge, CounterType, Family, Member, Per, Sure, Traffic
+from policyd.model import Charge, CounterType, Family, Member, Per, PolicyRequest, Sure, Traffic
+from policyd.policy.envelope import connection
 from policyd.policy.limits import is_observed
 from policyd.policy.roster import KnownLists
 
@@ -14,12 +15,18 @@ _NUMBERED = re.compile(r"(?:[-_.]?[0-9]+|[-_.][a-z])$", re.ASCII)
 _LONGEST_KEY = 64
 
 
-def size_charge(config: Config, limit: SizeLimit, traffic: Traffic, recipient: str, lists: KnownLists) -> Charge:
+def size_charge(
+    config: Config, limit: SizeLimit, traffic: Traffic, request: PolicyRequest, lists: KnownLists
+) -> Charge:
     """Return what a size limit charges for one recipient of a list.
 
     Who only claims to be a list is counted as another one: he is limited, and no judge of the list.
+    Only of the list software itself it is known how it uses its connections.
     """
     subject = size_subject(limit, traffic.list, lists)
+    member = _member(config, limit, traffic.list, digest(traffic.account, request.recipient), lists)
+    if traffic.sure is Sure.VERIFIED and traffic.user == traffic.list:
+        member = member._replace(connection=connection(request))
     return Charge(
         CounterType.SET,
         limit.name,
@@ -28,7 +35,7 @@ def size_charge(config: Config, limit: SizeLimit, traffic: Traffic, recipient: s
         limit.max or 0,
         limit.remember,
         observed=is_observed(config, limit, traffic.kind),
-        member=_member(config, limit, traffic.list, digest(traffic.account, recipient), lists),
+        member=member,
     )
 
 

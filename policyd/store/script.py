@@ -20,7 +20,7 @@ _OBSERVED, _ONCE, _SKIPPED = 1, 2, 4
 _AT_SLOT = 2
 _HEAD = Struct("<BQQQQQB").pack
 _CHARGE = Struct("<BBQQQQ").pack
-_MEMBER = Struct("<HHQ").pack
+_MEMBER = Struct("<HHQH").pack
 _OPS = {Op.CHARGE: 1, Op.SETTLE: 2, Op.GIVE_BACK: 3, Op.PEEK: 4}
 _TYPES = {counter: number for number, counter in enumerate(CounterType, 1)}
 """Numbers of the counter types; they stand in message records."""
@@ -91,7 +91,7 @@ def _member(member: Member | None) -> bytes:
     if member is None:
         return b""
     known = 0 if member.known is None else member.known + 1
-    return _MEMBER(member.over, member.slack, known) + member.digest.encode("ascii")
+    return _MEMBER(member.over, member.slack, known, member.connection) + member.digest.encode("ascii")
 
 
 def _flags(charge: Charge) -> int:

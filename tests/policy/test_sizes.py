@@ -41,7 +41,7 @@ def planned(*limits: Any, request: PolicyRequest, now: int = MONDAY, **said: Any
 def test_a_recipient_of_a_list_is_counted_as_a_member() -> None:
     """Under a hash that the domain is the key of."""
     (charge,) = planned(size(), request=of_list()).charges
-    member = Member(digest("example.org", "x@remote.test"), None, slack=10, over=20)
+    member = Member(digest("example.org", "x@remote.test"), None, slack=10, over=20, connection=43210)
     assert (charge.type, charge.subject, charge.cost, charge.max) == (CounterType.SET, "news@example.org", 1, 1000)
     assert charge.member == member
     assert digest("example.net", "x@remote.test") != member.digest
@@ -66,6 +66,28 @@ def test_the_end_of_a_message_says_nothing_of_a_size() -> None:
     assert [limit.name for limit in plan.limits] == ["domain-hourly"]
 
 
+@pytest.mark.parametrize(
+    ("request_", "connection"),
+    [
+        (of_list(), 43210),
+        (locally("News-Bounces+bob=a.test@example.org", policy_context="mailman"), 43210),
+        (locally("news-confirm+0123abc@example.org", policy_context="mailman"), 43210),
+        (of_list(client_port=0), 0),
+        (locally("news-owner@example.org", policy_context="mailman"), 0),
+        (locally("bounce+bob==a==remote.test==news@example.org", policy_context="mailman"), 0),
+        (locally("news-return-7-bob=a.test@example.org", policy_context="mailman"), 0),
+        (of_list(context=""), 0),
+        (by_login(sender="news-bounces@example.org"), 0),
+    ],
+    ids=["plain", "verp", "confirm", "unknown", "sympa", "sympa-verp", "ezmlm", "claimed", "login"],
+)
+def test_connections_tell_something_of_mailman_alone(request_: PolicyRequest, connection: int) -> None:
+    """It is known to open one for each message; a neighbour, a login or other software may use them otherwise."""
+    (charge,) = planned(size(), request=request_).charges
+    assert charge.member
+    assert charge.member.connection == connection
+
+
 def test_who_claims_to_be_a_list_is_counted_as_another_one() -> None:
     """A neighbour's forged envelope sender never makes the list too large."""
     (charge,) = planned(size(), request=of_list(context="")).charges
@@ -77,7 +99,7 @@ def test_what_the_configuration_says_of_a_list_is_its_size() -> None:
     known = {"php@example.org": KnownList("news@example.org", 850)}
     lists = Lists(contexts=frozenset({"mailman"}), known=known, seen_slack=0, mailing_over=5)
     charges = planned(size(), FAMILY, request=of_list(), lists=lists).charges
-    assert [charge.member and charge.member[1:] for charge in charges] == [(850, 0, 5), (None, 0, 5)]
+    assert [charge.member and charge.member[1:4] for charge in charges] == [(850, 0, 5), (None, 0, 5)]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ adds some and returns the receipt's grain and place; ``undo`` takes some out of 
 """
 
 from math import ceil
+from typing import NamedTuple
 
 from policyd.model import Member
 
@@ -125,17 +126,27 @@ class Pace:
         return now + need
 
 
+class Recent(NamedTuple):
+    """A latest recipient of a list. ``alone``: nobody else came over his connection."""
+
+    digest: str
+    at: int
+    connection: int
+    alone: bool
+
+
 class MailedList:
     """What a list has mailed to: everything is kept and looked through each time.
 
-    A mailing makes members of its recipients, and of the latest ``over`` before them.
+    A mailing makes members of its recipients, and of the latest ``over`` before them. Who comes alone over
+    his connection has no part in it.
     """
 
     SOON, HOUR, DAY, GENERATION, PAST = 900_000, 3_600_000, 86_400_000, 21_600_000, 4
 
     def __init__(self) -> None:
         self.members: dict[str, int] = {}  # digest: generation
-        self.recent: list[tuple[str, int]] = []  # distinct digests, the one that was asked for last is at the end
+        self.recent: list[Recent] = []  # distinct digests, the one that was asked for last is at the end
         self.largest: tuple[int, int] = (0, 0)  # size, when
         self.judged: tuple[int, bool, int, int] | None = None  # size, exact, began, last
         self.counted = False
@@ -167,7 +178,7 @@ class MailedList:
         judged = self.judge(member, now, window)
         new = None
         if judged is not None:
-            uncounted = [] if self.counted else [digest for digest, _ in self.recent]
+            uncounted = [] if self.counted else [one.digest for one in self._others(member, now)]
             for ceiling in ceilings:
                 for digest in uncounted:
                     self._add(digest, now, ceiling)
@@ -184,10 +195,16 @@ class MailedList:
             del self.members[digest]
 
     def _is_mailing(self, member: Member, now: int) -> bool:
-        return len(self._others(member, now)) >= member.over
+        return not self._is_alone(member, now) and len(self._others(member, now)) >= member.over
 
-    def _others(self, member: Member, now: int) -> list[tuple[str, int]]:
-        return [(digest, at) for digest, at in self.recent if digest != member.digest and at > now - self.SOON]
+    def _is_alone(self, member: Member, now: int) -> bool:
+        return member.connection > 0 and member.connection not in {one.connection for one in self._latest(member, now)}
+
+    def _others(self, member: Member, now: int) -> list[Recent]:
+        return [one for one in self._latest(member, now) if not one.alone or one.connection == member.connection]
+
+    def _latest(self, member: Member, now: int) -> list[Recent]:
+        return [one for one in self.recent if one.digest != member.digest and one.at > now - self.SOON]
 
     def _add(self, digest: str, now: int, ceiling: int) -> str | None:
         number = now // self.GENERATION
@@ -202,7 +219,14 @@ class MailedList:
             goes_on = self.judged and now - self.judged[3] <= self.HOUR and now - self.judged[2] <= self.DAY
             began = self.judged[2] if self.judged and goes_on else now
             self.judged = (*judged, began, now)
-        self.recent = [*self._others(member, now), (member.digest, now)][-max(member.over, 1) :]
+        alone, most = self._is_alone(member, now), max(member.over, 1)
+        latest = [
+            one._replace(alone=one.alone and (alone or one.connection != member.connection))
+            for one in self._latest(member, now)
+        ]
+        latest.append(Recent(member.digest, now, member.connection, alone))
+        kept = [one for one in latest if one.alone][-most:] + [one for one in latest if not one.alone][-most:]
+        self.recent = [one for one in latest if one in kept]
         self.counted = counted
 
 

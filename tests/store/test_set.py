@@ -22,10 +22,10 @@ def digest(number: int) -> str:
 
 def recipient(
     number: int, max_: int = 1000, *, limit: str = "list-size", known: int | None = None, slack: int = 0,
-    over: int = OVER, subject: str = "news@example.org", observed: bool = False,
+    over: int = OVER, subject: str = "news@example.org", observed: bool = False, connection: int = 0,
 ) -> Charge:  # fmt: skip
     """Return the charge of one recipient of a list."""
-    member = Member(digest(number), known, slack, over)
+    member = Member(digest(number), known, slack, over, connection)
     return Charge(CounterType.SET, limit, subject, 1, max_, WEEK, observed=observed, member=member)
 
 
@@ -58,6 +58,24 @@ def test_administrivia_makes_no_members(customer: Customer) -> None:
     for quarter in range(60):
         mail(customer, range(quarter * 20, quarter * 20 + 20), NOON + quarter * 15 * MINUTE)
     assert size(customer, NOON + DAY) == 0
+
+
+def test_answers_make_no_mailing(customer: Customer) -> None:
+    """1,001 strangers whom the list software answers, each over a connection of his own, do not make it too large."""
+    for number in range(1001):
+        assert customer.charge(recipient(number, connection=number + 1), now=NOON + number).admitted
+    assert size(customer) == 0
+    assert customer.charge(recipient(2000, known=5000, connection=2000), now=NOON + 1001).admitted
+
+
+def test_a_mailing_comes_over_one_connection(customer: Customer) -> None:
+    """All of its recipients are members, the first too, and answers in between make no difference."""
+    for number in range(30):
+        customer.charge(recipient(number, connection=7), now=NOON + number)
+        customer.charge(recipient(1000 + number, connection=100 + number), now=NOON + number)
+    assert size(customer) == 30
+    later = [customer.charge(recipient(n, 29, connection=8), now=NOON + 2 * HOUR + n).admitted for n in range(30)]
+    assert later == [True] * 20 + [False] * 10
 
 
 def test_administrivia_of_a_list_that_is_too_large_flows(customer: Customer) -> None:
@@ -224,6 +242,7 @@ class Step(NamedTuple):
     passed: int
     member: int
     known: int | None
+    connection: int
     blocked: bool
     give_back: bool
 
@@ -237,6 +256,7 @@ _STEPS = st.builds(
     passed=st.one_of(st.integers(0, 3), st.integers(0, 3), _GAPS),
     member=st.integers(1, 16),
     known=st.sampled_from([None, None, None, 0, 4, 5, 6, 9]),
+    connection=st.sampled_from([0, 0, 1, 1, 2, 3, 4, 65535]),
     blocked=st.sampled_from([False] * 6 + [True]),
     give_back=st.sampled_from([False] * 8 + [True]),
 )
@@ -249,7 +269,7 @@ def test_the_script_does_what_the_model_does(scripted: Scripted, steps: list[Ste
     customer, model, now = Customer(scripted), MailedList(), NOON
     for number, step in enumerate(steps):
         now += step.passed
-        member = Member(digest(step.member), step.known, slack, over)
+        member = Member(digest(step.member), step.known, slack, over, step.connection)
         asked = [recipient(step.member, maximum, limit=f"max-{maximum}") for maximum in MAXIMA]
         charges = [one._replace(member=member) for one in asked] + [charge(0, limit="full")] * step.blocked
         outcome = customer.charge(*charges, of=record(f"m{number}"), now=now)

@@ -7,9 +7,9 @@
 -- member already costs nothing. When the window changes, all who counted last count on for one of the
 -- new windows: strict, never lax.
 --
--- Behind a charge's numbers: 12 bytes that are of lists, then the member ("": nobody in particular).
+-- Behind a charge's numbers: 14 bytes that are of lists, then the member ("": nobody in particular).
 
-local BEFORE_MEMBER = 12
+local BEFORE_MEMBER = 14
 
 -- What is kept, by the lengths that it was kept in.
 local function open(key, now)

@@ -4,9 +4,13 @@
 -- that was seen, and when; the size that the latest mailing is judged by (-1: there was none), 1 if that
 -- is exact, when it began and when it was asked for last; 1 if the latest recipients are counted as
 -- members; how many generations there are, and of each its number, shards and members (members.lua);
--- the latest distinct recipients with their times, oldest first.
+-- the latest distinct recipients with their times and connections, oldest first.
 --
 -- A generation is 6 h, so a member is remembered for 24 to 30 h.
+--
+-- Who comes alone over his connection is answered, not mailed to: he fits, and is no member, and however
+-- many there are they make no mailing. A connection is a number, 0 where nothing is told by it, negative
+-- once several came over it.
 --
 -- A fan-out to more distinct recipients within 15 min than the charge says is a mailing. What is below
 -- fits, and makes no members. A mailing is judged by the size that is known when it begins, so that
@@ -14,7 +18,7 @@
 --
 -- Behind a charge's numbers: more than how many recipients make a mailing, and the grace in percent of
 -- a size that is not exact (2 bytes each), 1 more than the size that is known by better means (8 bytes;
--- 0: none is), the member ("": nobody, the list itself is looked at).
+-- 0: none is), the connection (2 bytes), the member ("": nobody, the list itself is looked at).
 
 local GENERATION, SOON, HOUR, DAY = 21600000, 900000, 3600000, 86400000
 local opened = {}
@@ -32,7 +36,7 @@ local function open(key, now)
     list.top, list.top_at, list.judged, list.exact, list.began, list.last, list.counted = unpack(values, 1, 7)
     local last = 8 + 3 * values[8]
     for at = 9, last, 3 do list.generations[#list.generations + 1] = {unpack(values, at, at + 2)} end
-    for at = last + 1, #values, 2 do list.recent[#list.recent + 1] = {values[at], values[at + 1]} end
+    for at = last + 1, #values, 3 do list.recent[#list.recent + 1] = {unpack(values, at, at + 2)} end
   end
   local recent = list.recent
   if recent[1] then list.now = math.max(now, recent[#recent][2]) end
@@ -49,7 +53,7 @@ local function keep(list, ttl)
     for _, value in ipairs(generation) do values[#values + 1] = value end
   end
   for _, one in ipairs(list.recent) do
-    values[#values + 1], values[#values + 2] = one[1], one[2]
+    for _, value in ipairs(one) do values[#values + 1] = value end
   end
   redis.call('SET', list.key, cmsgpack.pack(unpack(values)), unpack(ttl))
 end
@@ -61,18 +65,22 @@ end
 
 -- What is known of the list before the recipient is counted.
 local function peek(key, now, window, argv, at)
-  local over, grace, known, rest = struct.unpack('<I2I2I8', argv, at)
+  local over, grace, known, connection, rest = struct.unpack('<I2I2I8I2', argv, at)
   local start, subject = string.match(key, '^(.-}:set:)[^:]*:(.*)$')
-  local list, member, others = open(start .. subject, now), string.sub(argv, rest), 0
+  local list, member, others, alone = open(start .. subject, now), string.sub(argv, rest), {}, connection > 0
   list.window = math.max(list.window, window)
   for _, one in ipairs(list.recent) do
-    if one[1] ~= member and one[2] > list.now - SOON then others = others + 1 end
+    if one[1] ~= member and one[2] > list.now - SOON then
+      if one[3] == connection or one[3] == -connection then alone = false end
+      if one[3] <= 0 or one[3] == connection then others[#others + 1] = one end
+    end
   end
-  local mailing, size, exact = others >= over, known - 1, known > 0 and 1 or 0
+  local mailing, size, exact = not alone and #others >= over, known - 1, known > 0 and 1 or 0
   if exact == 0 then size = math.max(members(list), list.now - list.top_at < window and list.top or 0) end
-  local uncounted = list.counted == 0 and list.recent or {}
-  local state = {list = list, member = member, over = over, mailing = mailing, uncounted = uncounted, used = size}
-  if mailing and exact == 0 and member ~= '' then size = math.max(size, others + 1) end
+  local uncounted = list.counted == 0 and others or {}
+  local state = {list = list, member = member, over = over, mailing = mailing, uncounted = uncounted, used = size,
+                 connection = connection, alone = alone}
+  if mailing and exact == 0 and member ~= '' then size = math.max(size, #others + 1) end
   if member ~= '' and list.goes_on and not (exact == 1 and size < list.judged) then
     size, exact = list.judged, list.exact
   end
@@ -93,12 +101,19 @@ end
 
 -- Notes that somebody was asked for, admitted or not: a mailing goes on while it is tried.
 local function note(state, counted)
-  local list, latest = state.list, {}
-  for _, one in ipairs(list.recent) do
-    if one[1] ~= state.member and one[2] > list.now - SOON then latest[#latest + 1] = one end
+  local list, recent, connection = state.list, state.list.recent, state.connection
+  local room = math.max(state.over, 1)
+  local rooms, latest = {[true] = room, [false] = room}, {}
+  recent[#recent + 1] = {state.member, list.now, connection, new = true}
+  for at = #recent, 1, -1 do
+    local one = recent[at]
+    if one[3] == connection and not state.alone then one[3] = -connection end
+    local alone = one[3] > 0
+    if (one.new or one[1] ~= state.member and one[2] > list.now - SOON) and rooms[alone] > 0 then
+      table.insert(latest, 1, {unpack(one, 1, 3)})
+      rooms[alone] = rooms[alone] - 1
+    end
   end
-  latest[#latest + 1] = {state.member, list.now}
-  while #latest > math.max(state.over, 1) do table.remove(latest, 1) end
   list.recent, list.counted = latest, counted
   if state.mailing then
     if not list.goes_on then list.began, list.goes_on = list.now, true end
