@@ -44,6 +44,7 @@ bench: $(VENV)/.bench packages $(COMPILED)/.done
 	@tests/install-packages policyd-rate-limit postfwd
 	@$(BIN)/python -m bench.run
 	@$(BIN)/python -m bench.script
+	@$(BIN)/python -m bench.postfix
 	@$(BIN)/python -m bench.domains
 	@$(BIN)/python -m bench.logins
 

@@ -15,7 +15,7 @@ DISK = Path("/var/tmp")  # noqa: S108  # /tmp may be in memory
 
 Service = Callable[[], AbstractContextManager[Path]]
 
-# As in Debian's own file but for places, numbers and a log line for every attribute (debug).
+# As in Debian's own file but for places, numbers, senders without a login, and a log line for every attribute (debug).
 _RATE_LIMIT = """\
 debug: False
 user: root
@@ -26,6 +26,7 @@ sqlite_config: {{database: {folder}/db.sqlite3}}
 SOCKET: {folder}/policy
 socket_permission: 0666
 limits: [[100000000, 3600]]
+limit_by_sender: True
 success_action: DUNNO
 fail_action: 450 4.7.1 rate limit
 """

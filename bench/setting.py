@@ -50,12 +50,12 @@ def folder(below: Path = Path("/tmp")) -> Iterator[Path]:  # noqa: S108
 
 
 @contextmanager
-def redis(socket: Path) -> Iterator[None]:
-    """Run a redis-server without persistence on a unix socket."""
+def redis(socket: Path) -> Iterator[int]:
+    """Run a redis-server without persistence on a unix socket; returns its pid."""
     program = shutil.which("redis-server") or "redis-server"
     options = ["--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(socket.parent)]
-    with running([program, *options], socket):
-        yield
+    with running([program, *options], socket) as process:
+        yield process.pid
 
 
 @contextmanager
