@@ -45,6 +45,7 @@ bench: $(VENV)/.bench packages $(COMPILED)/.done
 	@$(BIN)/python -m bench.run
 	@$(BIN)/python -m bench.script
 	@$(BIN)/python -m bench.postfix
+	@$(BIN)/python -m bench.scale
 	@$(BIN)/python -m bench.domains
 	@$(BIN)/python -m bench.logins
 

@@ -159,8 +159,8 @@ def main() -> None:
     head = ("CPU ms a message", "Postfix", "service and store", "smtp-source", "all", "more", "messages/s")
     words = (
         f"Medians of {PASSES} interleaved passes of {MESSAGES:,} messages, {SESSIONS} sessions at once, through a\n"
-        f"private Postfix to `discard:`. policyd shall add at most {TARGET:.0%} to all; the responder shows what asking\n"
-        "alone adds."
+        f"private Postfix to `discard:`. policyd shall add at most {TARGET:.0%} to all; the responder shows what\n"
+        "asking alone adds."
     )
     table = report.table(head, rows)
     report.write("postfix", "\n\n".join(["## Cost in Postfix", words, table, noise.said()]))

@@ -1,13 +1,14 @@
-"""What the script costs inside Redis: beside one of two commands, alone at full load, and as its data grow.
+"""What the script costs inside Redis: beside one of two commands, and with weeks or many members behind it.
 
     python -m bench.script
 
-About 90 s. usec_per_call is Redis' own figure (INFO commandstats), the median of interleaved passes.
+About 30 s. usec_per_call is Redis' own figure (INFO commandstats), the median of interleaved passes.
 """
 
 import csv
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
@@ -17,31 +18,34 @@ from statistics import median
 import redis as redis_py
 
 from bench import report, setting
-from policyd.model import Charge, CounterType
+from policyd.model import Charge, CounterType, Member
 from policyd.store.base import Call, Op, Record
 from policyd.store.script import Script, encode
 
 PASSES, CALLS = 7, 10_000
 BENCHMARKED = 60_000
-SIZES = (1_000, 100_000, 1_000_000)
+MEMBERS = (1_000, 100_000)
 _TWO = b"redis.call('INCRBY', KEYS[1], ARGV[1]) return redis.call('EXPIRE', KEYS[1], ARGV[2])"
-_DAY = 86_400_000
+_MINUTE, _DAY = 60_000, 86_400_000
 
 Words = tuple[bytes, ...]
 
 
-def words(limits: int, number: int, *, domains: int = setting.DOMAINS, instance: str = "") -> Words:
+def words(limits: int, number: int, *, domains: int = setting.DOMAINS, now: int = 0, instance: str = "") -> Words:
     """Return what stands behind ``EVALSHA sha`` for a recipient of a new message."""
     account = f"domain{number % domains}.test"
-    charges = [Charge(CounterType.RING, f"limit{one}", account, 1, 10**8, 3_600_000) for one in range(limits)]
-    record = Record("host", instance or f"i{number}", "RCPT a@b.test", 100_000)
-    return encode(Call(Op.CHARGE, account, record, tuple(charges)), 0, 0, b"seed")
+    names = list(setting.LIMITS)[:limits]
+    charges = tuple(Charge(CounterType.RING, name, account, 1, 10**8, 3_600_000) for name in names)
+    record = Record("host", instance or f"i{number}", "RCPT a@b.test", 3_600_000)
+    return encode(Call(Op.CHARGE, account, record, charges), now, 0, b"seed")
 
 
-def usec(client: redis_py.Redis, sha: str, command: Callable[[int], Words], start: int = 0) -> float:
+def usec(
+    client: redis_py.Redis, sha: str, command: Callable[[int], Words], *, start: int = 0, calls: int = CALLS
+) -> float:
     """Return what Redis says that a call of a script costs."""
     client.config_resetstat()
-    numbers = iter(range(start, start + CALLS))
+    numbers = iter(range(start, start + calls))
     while some := list(islice(numbers, 500)):
         pipeline = client.pipeline(transaction=False)
         for number in some:
@@ -68,24 +72,33 @@ def beside_two_commands(client: redis_py.Redis) -> str:
 
 
 def growing(client: redis_py.Redis) -> str:
-    """Return a table of what a call costs with more domains, then with hours and days behind each counter."""
-    script, rows = client.script_load(Script().text), []
-    for size in SIZES:
+    """Return a table of what a call costs at the beginning, after weeks, and with a larger list."""
+    sha, begun = client.script_load(Script().text), int(time.time() * 1000)
+    found: dict[str, list[float]] = {}
+    for count in MEMBERS:
         client.flushall()
-        fill(client, size)
-        values = [usec(client, script, partial(words, 1, domains=size), size + CALLS * one) for one in range(PASSES)]
-        rows.append((f"{size:,} domains, a window begun in each", f"{median(values):.1f}"))
-    return report.table(("Redis holds", "us a call, 1 limit"), rows)
+        listed = partial(_to_a_list, count, begun)
+        usec(client, sha, listed, calls=count)
+        found[f"a list of {count:,} members, to each of them again"] = [
+            usec(client, sha, listed, start=start) for start in range(count, count + PASSES * CALLS, CALLS)
+        ]
+    client.flushall()
+    weeks = [usec(client, sha, partial(_later, begun), start=CALLS * number) for number in range(3 * PASSES)]
+    days = PASSES * CALLS * _MINUTE // _DAY
+    found[f"1 limit, a message a minute, the first {days} days"] = weeks[:PASSES]
+    found[f"1 limit, a message a minute, {days} days that follow {2 * days} days"] = weeks[2 * PASSES :]
+    rows = [(name, f"{median(values):.1f}") for name, values in found.items()]
+    return report.table(("what a counter has behind it", "us a call"), rows)
 
 
-def fill(client: redis_py.Redis, domains: int) -> None:
-    """Charge each of so many domains once."""
-    sha, numbers = client.script_load(Script().text), iter(range(domains))
-    while some := list(islice(numbers, 5000)):
-        pipeline = client.pipeline(transaction=False)
-        for number in some:
-            pipeline.execute_command("EVALSHA", sha, *words(1, number, domains=domains))  # type: ignore[no-untyped-call]
-        pipeline.execute()
+def _to_a_list(members: int, begun: int, number: int) -> Words:
+    member = Member(str((number % members * 0x9E3779B97F4A7C15) % 2**64 - 2**63), None, 10, 20)
+    charge = Charge(CounterType.SET, "size", "news@domain1.test", 1, 10**8, 7 * _DAY, member=member)
+    return encode(Call(Op.CHARGE, "domain1.test", None, (charge,)), begun + number, 0, b"seed")
+
+
+def _later(begun: int, number: int) -> Words:
+    return words(1, number, domains=1, now=begun + number * _MINUTE)
 
 
 def benchmarked(socket: Path, limits: int, pipelined: int) -> list[float]:

@@ -17,7 +17,7 @@ COMPILED = HERE.parent / ".venv-compiled" / "bin" / "policyd"
 DOMAINS, CONNECTIONS = 1000, 32
 _READY = 20.0
 
-_LIMITS = {
+LIMITS = {
     "domain-hourly": "counts: recipients, per: domain, window: 1h",
     "user-hourly": "counts: recipients, per: user, window: 1h, traffic: [user]",
     "domain-daily": "counts: messages, per: domain, window: 1d",
@@ -25,16 +25,21 @@ _LIMITS = {
 }
 
 
-def configuration(folder: Path, limits: int, *, settle: str = "recipient", domains: int = DOMAINS) -> Path:
-    """Write a configuration with so many rate limits in force, metrics and the decision log on; return its path."""
-    names = list(_LIMITS)[:limits]
-    listed = "\n".join(f"  {name}: {{kind: rate, max: 100000000, {_LIMITS[name]}}}" for name in names)
+def configuration(
+    folder: Path, limits: int, *, settle: str = "recipient", domains: int = DOMAINS, store: Path | None = None
+) -> Path:
+    """Write a configuration with so many rate limits in force, metrics and the decision log on; return its path.
+
+    ``store`` is the socket of a Redis that does not stand in ``folder``.
+    """
+    names = list(LIMITS)[:limits]
+    listed = "\n".join(f"  {name}: {{kind: rate, max: 100000000, {LIMITS[name]}}}" for name in names)
     (folder / "domains.map").write_text("".join(f"domain{number}.test\n" for number in range(domains)))
     path = folder / "policyd.yaml"
     path.write_text(
         f"version: 1\n"
         f"listen: {{postfix: ['unix:{folder}/policy'], postfix_group: root, admin: 'unix:{folder}/admin'}}\n"
-        f"store: {{url: 'unix://{folder}/redis.sock', directory: {folder}/state}}\n"
+        f"store: {{url: 'unix://{store or folder / 'redis.sock'}', directory: {folder}/state}}\n"
         f"accounts: {{hosted: ['file:{folder}/domains.map'], default_plan: shared, settle: {settle}}}\n"
         f"exempt: {{recipients: ['postmaster@*', 'abuse@*']}}\nlimits:\n{listed}\n"
         f"plans: {{shared: {{apply: [{', '.join(names)}]}}}}\nlog: {{accepted: true}}\n"
@@ -121,7 +126,12 @@ class WrongAnswersError(Exception):
 def load(socket: Path, *options: str) -> Mapping[str, Any]:
     """Run the load generator against a socket and return what it measured."""
     command = [str(build_load()), *options, f"unix:{socket}"]
-    found: Mapping[str, Any] = json.loads(subprocess.run(command, check=False, capture_output=True).stdout)
+    return heard(subprocess.run(command, check=False, stdout=subprocess.PIPE).stdout)
+
+
+def heard(printed: bytes) -> Mapping[str, Any]:
+    """Return what the load generator has printed."""
+    found: Mapping[str, Any] = json.loads(printed or '{"errors": "only", "actions": {}}')
     refused = {action: count for action, count in found["actions"].items() if action != "DUNNO" and count}
     if found["errors"] or refused:
         raise WrongAnswersError(f"{found['errors']} errors, answers {refused}")
