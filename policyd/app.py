@@ -49,8 +49,9 @@ from policyd.recorder import DecisionRecorder
 from policyd.reload import ConfigInForce, Reloaded
 from policyd.server.activation import passed_sockets
 from policyd.server.admin import admin_app
+from policyd.server.crowd import Crowd
 from policyd.server.dovecot import Key, dovecot_app
-from policyd.server.http import HttpServer, metrics_app
+from policyd.server.http import MOST_CONNECTIONS, HttpServer, metrics_app
 from policyd.server.listen import Listener, raise_file_limit
 from policyd.server.postfix import PostfixServer
 from policyd.server.systemd import Notifier, watchdog_interval
@@ -110,7 +111,7 @@ class App:
     async def _start(self) -> None:
         config = self.config.now
         passed = passed_sockets(os.environ, os.getpid())
-        files = raise_file_limit()
+        self._files = raise_file_limit()
         # The store first: its lock keeps a second daemon from taking the first one's sockets.
         await self._open_store(config.store)
         endpoints = Endpoints(config.listen, passed)
@@ -136,7 +137,7 @@ class App:
         self._look(dns.run())
         _log.info(
             "policyd %s ready: %s; %d domains, mode %s, at most %d open files",
-            __version__, endpoints, len(config.accounts.plans), config.mode, files,
+            __version__, endpoints, len(config.accounts.plans), config.mode, self._files,
         )  # fmt: skip
 
     def _look(self, watching: Coroutine[None, None, None]) -> None:
@@ -188,7 +189,7 @@ class App:
 
     async def _serve_http(self, endpoints: Endpoints) -> None:
         if endpoints.metrics:
-            await self._serve(endpoints.metrics, metrics_app(self.registry, self._ready))
+            await self._serve("metrics", endpoints.metrics, metrics_app(self.registry, self._ready))
         if endpoints.admin:
             raises = Raises(self.store)
             status = Status(self.store, self.index, raises, lambda: NO_ROSTER)
@@ -196,22 +197,25 @@ class App:
                 self.config, self.store, status, self.trail, self.index, self.last_logins, self.suspensions, raises,
                 self.service.delays, self._clock, endpoints.listening(), self._state_directory,
             )  # fmt: skip
-            await self._serve(endpoints.admin, admin_app(routes(parts), os.geteuid()))
+            await self._serve("admin", endpoints.admin, admin_app(routes(parts), os.geteuid()))
         if endpoints.dovecot:
             key = Key(self.config.now.listen.dovecot_key_file)
             self.config.on_change(lambda _: key.reload())
-            server = await self._serve(endpoints.dovecot, dovecot_app(self.logins, key, self._clock))
-            self.metrics.count_connections("dovecot", lambda: server.connections)
+            await self._serve("dovecot", endpoints.dovecot, dovecot_app(self.logins, key, self._clock))
 
-    async def _serve(self, listener: Listener, app: Application) -> HttpServer:
-        server = HttpServer(app)
+    async def _serve(self, service: str, listener: Listener, app: Application) -> None:
+        server = HttpServer(app, Crowd(service, MOST_CONNECTIONS, self._clock, self.metrics.too_many))
         self._running.push_async_callback(server.stop)
         await server.serve(listener.sockets)
-        return server
+        self.metrics.count_connections(service, lambda: server.connections)
 
     async def _serve_postfix(self, listeners: Sequence[Listener]) -> None:
         host, malformed = socket.gethostname(), self.metrics.protocol_error
-        self.postfix: PostfixServer[Conversation] = PostfixServer(self.service, self._clock, host, malformed=malformed)
+        most = min(self.config.now.listen.max_connections, self._files // 2)
+        crowd = Crowd("postfix", most, self._clock, self.metrics.too_many)
+        self.postfix: PostfixServer[Conversation] = PostfixServer(
+            self.service, self._clock, host, malformed=malformed, crowd=crowd
+        )
         self._running.push_async_callback(self._drain, self.postfix)
         for listener in listeners:
             await self.postfix.serve(listener.sockets)

@@ -33,6 +33,9 @@ SHOWN = 20
 WHEN_DOWN = (Action.ACCEPT, Action.DEFER)
 """What ``store.when_down`` may say."""
 
+SERVICES = ("postfix", "dovecot", "metrics", "admin")
+"""What is listened for, as ``listen`` names it."""
+
 _HOUR = 3_600_000
 
 Labels = tuple[str, ...]
@@ -57,6 +60,7 @@ class Metrics:
         self._store_up, self._loaded, self._stale = False, 0.0, 0
         self._breaker_open: Callable[[], bool] = bool
         self._connections: dict[str, Callable[[], int]] = {}
+        self._too_many: dict[Labels, int] = defaultdict(int, {(service,): 0 for service in SERVICES})
         self._delayed: Callable[[], int] = int
         self._delayed_max: Callable[[], int] = int
         self._refused_mailboxes: Callable[[], int] = int
@@ -139,6 +143,10 @@ class Metrics:
         """Have ``count`` asked at each scrape for the open connections of a service."""
         self._connections[service] = count
 
+    def too_many(self, service: str) -> None:
+        """Count a connection that was closed because its service had too many."""
+        self._too_many[service,] += 1
+
     def count_suspended(self, count: Callable[[], int]) -> None:
         """Have ``count`` asked at each scrape for the accounts that have something suspended."""
         self._suspended = count
@@ -206,6 +214,8 @@ class Metrics:
         for service, count in self._connections.items():
             connections.add_metric([service], count())
         yield connections
+        crowded = "Connections closed because there were too many."
+        yield _counter("connections_too_many", crowded, self._too_many, ("service",))
         yield _gauge("delayed_answers", "Answers that wait for the slot of a pace.", self._delayed())
         yield _gauge("delayed_answers_max", "How many answers may wait at once.", self._delayed_max())
         yield _total("protocol_errors", "Connections closed for breaking the protocol.", self._protocol_errors)

@@ -12,12 +12,26 @@ from policyd.conf import units
 from policyd.conf.issues import At, shown
 from policyd.conf.schema import Endpoint, Listen, StoreSettings
 from policyd.conf.structures import Key, ListOf, Values, table
-from policyd.conf.values import LATER, Placed, Spot, Unfit, Value, duration, file_mode, flag, or_null, text, word
+from policyd.conf.values import (
+    LATER,
+    Placed,
+    Spot,
+    Unfit,
+    Value,
+    duration,
+    file_mode,
+    flag,
+    or_null,
+    text,
+    whole_number,
+    word,
+)
 from policyd.model import Action
 
 _LONGEST_PATH = 107
 _HOST = re.compile(r"[A-Za-z0-9_.-]{1,253}\Z|\[[0-9A-Fa-f:.]+\]\Z")
 _HIGHEST_PORT = 65_535
+_MOST_CONNECTIONS = 65_535
 _SCHEMES = ("redis", "rediss", "unix")
 _LATER_SCHEMES = ("sentinel", "redis+sentinel", "cluster", "redis+cluster")
 
@@ -68,6 +82,13 @@ def _store_url(written: str) -> str | Unfit:
     return written
 
 
+def _connections(written: str) -> int | Unfit:
+    number = whole_number(written)
+    if isinstance(number, Unfit) or 1 <= number <= _MOST_CONNECTIONS:
+        return number
+    return Unfit(f"{written} is out of bounds", f"write 1 to {_MOST_CONNECTIONS}")
+
+
 _NO_ENDPOINT = Endpoint()
 _PATTERN = r"^(unix:.+|.+:[0-9]{1,5})$"
 _ENDPOINT = Value(
@@ -103,6 +124,11 @@ POLICY_TIMEOUT = Key(
     duration("45s", units.SECOND, units.HOUR),
     "The timeout= of the check_policy_service entries in Postfix (its default is 100s).",
 )
+MAX_CONNECTIONS = Key(
+    "max_connections",
+    Value(_connections, "a number", "4096", {"type": "integer", "minimum": 1, "maximum": _MOST_CONNECTIONS}),
+    "How many connections of Postfix may be open at once, and at most half of the daemon's open files.",
+)
 METRICS = Key("metrics", Spot(_TCP_EXAMPLE), "Where /metrics, /livez and /readyz are served.")
 ADMIN = Key("admin", Spot(_UNIX_EXAMPLE), "The unix socket that the policyd commands speak to.")
 DOVECOT = Key("dovecot", Spot(_DOVECOT_EXAMPLE), "Where Dovecot asks about logins; needs dovecot_key_file.")
@@ -113,7 +139,7 @@ DOVECOT_KEY_FILE = Key(
 )
 
 LISTEN = table(
-    POSTFIX, POSTFIX_MODE, POSTFIX_GROUP, TRUST_TCP, POLICY_TIMEOUT, METRICS, ADMIN, DOVECOT,
+    POSTFIX, POSTFIX_MODE, POSTFIX_GROUP, TRUST_TCP, POLICY_TIMEOUT, MAX_CONNECTIONS, METRICS, ADMIN, DOVECOT,
     DOVECOT_KEY_FILE,
     example='{postfix: ["unix:/var/spool/postfix/policyd/policy"]}',
     later=("metrics_token_file",),
@@ -161,6 +187,7 @@ def listen(values: Values, at: At) -> Listen:
         postfix_group=values.get(POSTFIX_GROUP, default.postfix_group),
         trust_tcp=trusted,
         policy_timeout=values.get(POLICY_TIMEOUT, default.policy_timeout),
+        max_connections=values.get(MAX_CONNECTIONS, default.max_connections),
         metrics=_written(metrics),
         admin=_written(admin),
         dovecot=_written(dovecot),

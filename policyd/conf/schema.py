@@ -48,6 +48,7 @@ class Listen:
     postfix_group: str = "postfix"
     trust_tcp: bool = False
     policy_timeout: int = 100_000
+    max_connections: int = 4096
     metrics: Endpoint | None = None
     admin: Endpoint | None = None
     dovecot: Endpoint | None = None

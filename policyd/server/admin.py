@@ -20,6 +20,7 @@ from aiohttp import web
 from policyd.conf.issues import did_you_mean, shown
 from policyd.errors import RequestError, StoreError
 from policyd.server.base import Credentials, peer_credentials
+from policyd.server.http import TRUSTED
 from policyd.server.plain import plain
 from policyd.server.taken import Taken
 
@@ -95,9 +96,11 @@ def admin_app(routes: Sequence[Route], own_uid: int, groups_of: GroupsOf = group
                 return _error(
                     HTTPStatus.FORBIDDEN, f"only members of group {wanted} may do this (usermod -aG {wanted} USER)"
                 )
+        request.app[TRUSTED].add(request.protocol)
         return await _answer(request, handler)
 
     app = web.Application(middlewares=[guard])
+    app[TRUSTED] = set()
     for route in routes:
         app.router.add_route(route.method, route.path, _handler(route))
     return app

@@ -38,6 +38,9 @@ class Home(Protocol[Conversation]):
     def left(self, connection: "PostfixConnection[Conversation]") -> None:
         """Note that a connection is gone."""
 
+    def spoke(self, connection: "PostfixConnection[Conversation]") -> None:
+        """Note the first request of a connection."""
+
     def malformed(self, host: str, peer: str, error: ProtocolError) -> None:
         """Note that a peer broke the protocol."""
 
@@ -153,6 +156,8 @@ class PostfixConnection(asyncio.Protocol, Generic[Conversation]):
 
     def _ask(self, request: PolicyRequest) -> None:
         self._asked += 1
+        if self._asked == 1:
+            self._home.spoke(self)
         respond: Callable[[Verdict | None], None] = partial(self._answer, self._asked)
         try:
             self._home.decider.decide(self._conversation, request, respond)

@@ -1,16 +1,20 @@
 """HTTP for machines that watch: /metrics, /livez, /readyz; and how every HTTP listener is served."""
 
 import asyncio
+import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from http import HTTPStatus
+from typing import Any, cast
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from policyd.server.base import serve_on
+from policyd.server.crowd import Crowd
 
 Ready = Callable[[], tuple[bool, str]]
 """Whether the daemon is ready, and what is missing if it is not."""
@@ -60,21 +64,21 @@ def _encode(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
 class HttpServer:
     """Serves one application on listening sockets, with a bounded number of connections.
 
-    One that is too many is refused. Where the application has TRUSTED, the oldest that is not among
-    them makes room instead, so that no stranger keeps others out.
+    When one is too many the oldest makes room, so that nobody keeps others out by saying nothing,
+    asking slowly or not reading. One in TRUSTED stays; where all are, the new one is refused.
     """
 
-    def __init__(self, app: web.Application, most: int = MOST_CONNECTIONS) -> None:
-        self._trusted = app.get(TRUSTED)
+    def __init__(self, app: web.Application, crowd: Crowd) -> None:
+        self._trusted = app.get(TRUSTED, set())
         app.on_response_prepare.append(_name_nobody)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        self._most = most
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, logger=_Complaints(crowd.service))
+        self._crowd = crowd
         self._servers: list[asyncio.AbstractServer] = []
 
     @property
     def connections(self) -> int:
         """How many connections are open."""
-        return len(self._runner.server.connections) if self._runner.server is not None else 0
+        return len(self._present())
 
     async def serve(self, sockets: Sequence[socket.socket]) -> None:
         """Accept connections on listening sockets, which then belong to the server."""
@@ -89,22 +93,50 @@ class HttpServer:
         await self._runner.cleanup()
 
     def _new_connection(self) -> asyncio.BaseProtocol:
-        server = self._runner.server
+        server, present = self._runner.server, self._present()
         if server is None:
             return _Refusal()
-        present = [one for one in server.connections if one.transport is not None]
-        if self._trusted is not None:
-            self._trusted.intersection_update(present)
-        if len(present) >= self._most and not self._made_room(present):
+        self._trusted.intersection_update(present)
+        if len(present) >= self._crowd.most and not self._made_room(present):
             return _Refusal()
         return server()
 
+    def _present(self) -> list[RequestHandler]:
+        """Return the open connections, the oldest first."""
+        server = self._runner.server
+        return [] if server is None else [one for one in server.connections if one.transport is not None]
+
     def _made_room(self, present: Sequence[RequestHandler]) -> bool:
-        trusted = self._trusted
-        stranger = None if trusted is None else next((one for one in present if one not in trusted), None)
-        if stranger is not None:
-            stranger.force_close()
-        return stranger is not None
+        oldest = next((one for one in present if one not in self._trusted), None)
+        self._crowd.too_many("the new one" if oldest is None else "the oldest")
+        if oldest is None:
+            return False
+        _drop(oldest)
+        return True
+
+
+def _drop(connection: RequestHandler) -> None:
+    """End a connection with what its peer has not read; a close would wait for that."""
+    transport = cast("asyncio.Transport", connection.transport)
+    connection.force_close()
+    transport.abort()
+
+
+class _Complaints(logging.LoggerAdapter[logging.Logger]):
+    """What aiohttp has to say. That a peer speaks no HTTP is no error of ours, and worth no traceback."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__(logging.getLogger(__name__), {})
+        self._service = service
+
+    def process(self, msg: object, kwargs: MutableMapping[str, Any]) -> tuple[object, MutableMapping[str, Any]]:
+        """Say which listener it is about."""
+        return f"listen.{self._service}: {msg}", kwargs
+
+    def log(self, level: int, msg: object, *args: object, **more: Any) -> None:  # noqa: ANN401  # as logging has it
+        """Log it, unless a peer broke the protocol."""
+        if not isinstance(more.get("exc_info"), HttpProcessingError):
+            super().log(level, msg, *args, **more)
 
 
 class _Refusal(asyncio.Protocol):

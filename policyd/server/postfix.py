@@ -13,12 +13,16 @@ from policyd.clock import Clock, Timer
 from policyd.errors import ProtocolError
 from policyd.server.base import Conversation, Decider, Throttle, serve_on
 from policyd.server.connection import PostfixConnection
+from policyd.server.crowd import Crowd
 
 IDLE_LIMIT = 1_100_000
 """A connection without a request for so long is closed, in ms. Postfix's own max_ttl is 1,000 s."""
 
 LEAST_IDLE_LIMIT = 300_000
 """Postfix keeps idle connections for 300 s (smtpd_policy_service_max_idle); an earlier close costs it a second."""
+
+MOST_CONNECTIONS = 4096
+"""Each may hold a request that is not complete (64 KiB), and what was read with it (256 KiB)."""
 
 _ROUNDS = 10
 
@@ -34,19 +38,24 @@ class PostfixServer(Generic[Conversation]):
         clock: Clock,
         local_host: str,
         idle_limit: int = IDLE_LIMIT,
+        *,
         malformed: Callable[[], None] = lambda: None,
+        crowd: Crowd | None = None,
     ) -> None:
         """Let ``decider`` answer. ``local_host`` names this host, where clients of unix sockets are.
 
         ``idle_limit`` is in ms and at least LEAST_IDLE_LIMIT; up to a tenth more passes before a close.
         ``malformed`` is called for each connection that is closed because its peer broke the protocol.
+        ``crowd`` bounds how many there are at once.
         """
         if idle_limit < LEAST_IDLE_LIMIT:
             raise ValueError(f"idle_limit is {idle_limit} ms, below {LEAST_IDLE_LIMIT}")
         self.decider, self.clock, self.local_host = decider, clock, local_host
         self._round = idle_limit // _ROUNDS
         self._servers: list[asyncio.AbstractServer] = []
+        self._crowd = crowd or Crowd("postfix", MOST_CONNECTIONS, clock)
         self._connections: set[PostfixConnection[Conversation]] = set()
+        self._silent: dict[PostfixConnection[Conversation], None] = {}
         self._empty = asyncio.Event()
         self._empty.set()
         self._rounds: Timer | None = None
@@ -91,8 +100,16 @@ class PostfixServer(Generic[Conversation]):
     # What connections call
 
     def joined(self, connection: PostfixConnection[Conversation]) -> None:
-        """Note a new connection; one that was accepted just before the drain is closed."""
+        """Note a new connection; one that was accepted just before the drain is closed.
+
+        Of too many, the oldest that has asked nothing yet is closed: Postfix asks as soon as it has connected.
+        """
+        if len(self._connections) >= self._crowd.most:
+            oldest = next(iter(self._silent), None)
+            self._crowd.too_many("the new one" if oldest is None else "the oldest that has asked nothing")
+            (oldest or connection).abort()
         self._connections.add(connection)
+        self._silent[connection] = None
         self._empty.clear()
         if self._draining:
             connection.finish()
@@ -100,8 +117,13 @@ class PostfixServer(Generic[Conversation]):
     def left(self, connection: PostfixConnection[Conversation]) -> None:
         """Note that a connection is gone."""
         self._connections.discard(connection)
+        self._silent.pop(connection, None)
         if not self._connections:
             self._empty.set()
+
+    def spoke(self, connection: PostfixConnection[Conversation]) -> None:
+        """Note the first request of a connection."""
+        self._silent.pop(connection, None)
 
     def malformed(self, host: str, peer: str, error: ProtocolError) -> None:
         """Count that a peer broke the protocol, and warn once in a while for each host."""

@@ -85,30 +85,6 @@ def test_other_requests(run: Run, short_dir: Path, head: str, status: int) -> No
     assert (found.status, found.headers["Server"]) == (status, "policyd")
 
 
-def test_connections_are_bounded(run: Run, short_dir: Path) -> None:
-    """Connections beyond the bound are ended at once; when one goes there is room again."""
-
-    async def scenario() -> None:
-        path = short_dir / "metrics"
-        async with http_serving(metrics_app(registry(), lambda: (True, "")), path, most=2):
-            idle = [await asyncio.open_unix_connection(path) for _ in range(2)]
-            reader, writer = await asyncio.open_unix_connection(path)
-            assert await asyncio.wait_for(reader.read(), 20) == b""
-            writer.close()
-            for _, one in idle:
-                one.close()
-                await one.wait_closed()
-            while True:
-                try:
-                    found = await ask(connected(path), "GET /livez")
-                except ConnectionError:
-                    continue  # the server has not noticed yet that the others are gone
-                break
-            assert found.status == 200
-
-    run(scenario())
-
-
 def test_idle_connections_end_with_the_server(run: Run, short_dir: Path) -> None:
     """Stopping does not wait for clients that keep their connection."""
 

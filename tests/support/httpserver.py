@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from policyd.conf.schema import Endpoint
+from policyd.server.crowd import Crowd
 from policyd.server.http import MOST_CONNECTIONS, HttpServer
 from policyd.server.listen import Wanted, open_listener
+from tests.support.clock import ManualClock
 
 NOBODY = 65_534
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -82,7 +84,7 @@ async def ask(
 async def http_serving(app: web.Application, path: Path, most: int = MOST_CONNECTIONS) -> AsyncIterator[HttpServer]:
     """Serve an application on a unix socket that everybody may connect to."""
     listener = open_listener(Wanted(Endpoint(path=str(path)), 0o666))
-    server = HttpServer(app, most)
+    server = HttpServer(app, Crowd("metrics", most, ManualClock()))
     await server.serve(listener.sockets)
     try:
         yield server

@@ -10,8 +10,9 @@ from pathlib import Path
 from policyd.conf.schema import Endpoint
 from policyd.model import Action, PolicyRequest, Verdict
 from policyd.server.base import Respond
+from policyd.server.crowd import Crowd
 from policyd.server.listen import Wanted, open_listener
-from policyd.server.postfix import PostfixServer
+from policyd.server.postfix import MOST_CONNECTIONS, PostfixServer
 from tests.support.clock import ManualClock
 from tests.support.wait import LOOK_EVERY
 
@@ -129,9 +130,10 @@ class Client:
 class Serving:
     """A running server, its clock and its clients."""
 
-    def __init__(self, decider: HeldDecider, endpoint: Endpoint) -> None:
-        self.decider, self.clock = decider, WatchedClock()
-        self.server = PostfixServer(decider, self.clock, LOCAL_HOST)
+    def __init__(self, decider: HeldDecider, endpoint: Endpoint, most: int) -> None:
+        self.decider, self.clock, self.closed = decider, WatchedClock(), list[str]()
+        crowd = Crowd("postfix", most, self.clock, self.closed.append)
+        self.server = PostfixServer(decider, self.clock, LOCAL_HOST, crowd=crowd)
         self.listener = open_listener(Wanted(endpoint))
         self.clients: list[Client] = []
 
@@ -147,11 +149,13 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving(decider: HeldDecider, *, tcp: bool = False) -> AsyncIterator[Serving]:
+async def serving(
+    decider: HeldDecider, *, tcp: bool = False, most: int = MOST_CONNECTIONS
+) -> AsyncIterator[Serving]:
     """Run a server on a unix socket, or on a loopback port; at the end everything is closed."""
     directory = tempfile.mkdtemp(prefix="pd", dir="/tmp")
     endpoint = Endpoint(host="127.0.0.1") if tcp else Endpoint(path=str(Path(directory) / "policy"))
-    world = Serving(decider, endpoint)
+    world = Serving(decider, endpoint, most)
     await world.server.serve(world.listener.sockets)
     try:
         yield world
