@@ -36,6 +36,7 @@ from policyd.event import Event, EventKind
 from policyd.log import DecisionLog
 from policyd.login_recorder import LoginRecorder
 from policyd.logins import LoginService
+from policyd.mailman.metrics import RosterMetrics
 from policyd.metrics import Metrics
 from policyd.model import Action
 from policyd.notices.metrics import NoticeMetrics
@@ -43,10 +44,10 @@ from policyd.notices.notices import Notices
 from policyd.over import over
 from policyd.owner import Kernel, Owners
 from policyd.policy.lowered import lowered
-from policyd.policy.roster import NO_ROSTER
 from policyd.raises import Raises
 from policyd.recorder import DecisionRecorder
 from policyd.reload import ConfigInForce, Reloaded
+from policyd.rosterwatch import RosterWatch
 from policyd.server.activation import passed_sockets
 from policyd.server.admin import admin_app
 from policyd.server.crowd import Crowd
@@ -123,11 +124,12 @@ class App:
         self.logins = LoginService(
             config, self.store, self._login_recorder, self._clock, mirror=self.suspensions, last_logins=self.last_logins
         )
+        rosters = RosterWatch(self.config, self.service.enrolled, RosterMetrics(self.registry), self._clock)
         self.config.on_change(self.service.configure)
         self.config.on_change(self.logins.configure)
         self.config.on_reload(self._reloaded)
         self.config.find_over(self._over)
-        await self._serve_http(endpoints)
+        await self._serve_http(endpoints, rosters)
         await self._serve_postfix(endpoints.postfix)
         self._watch(watchdog_interval(os.environ, os.getpid()))
         self.config.begin()
@@ -135,6 +137,7 @@ class App:
         self._look(self.notices.run())
         dns = DnsWatch(self.config, LastFindings(self.store), self.trail, DnsMetrics(self.registry), self._clock)
         self._look(dns.run())
+        self._look(rosters.run())
         _log.info(
             "policyd %s ready: %s; %d domains, mode %s, at most %d open files",
             __version__, endpoints, len(config.accounts.plans), config.mode, self._files,
@@ -187,12 +190,12 @@ class App:
             when_down = self.config.now.store.when_down
             _log.error("the store does not answer; store.when_down: %s decides until it does", when_down)
 
-    async def _serve_http(self, endpoints: Endpoints) -> None:
+    async def _serve_http(self, endpoints: Endpoints, rosters: RosterWatch) -> None:
         if endpoints.metrics:
             await self._serve("metrics", endpoints.metrics, metrics_app(self.registry, self._ready))
         if endpoints.admin:
             raises = Raises(self.store)
-            status = Status(self.store, self.index, raises, lambda: NO_ROSTER)
+            status = Status(self.store, self.index, raises, lambda: rosters.last.roster)
             parts = Parts(
                 self.config, self.store, status, self.trail, self.index, self.last_logins, self.suspensions, raises,
                 self.service.delays, self._clock, endpoints.listening(), self._state_directory,

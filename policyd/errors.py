@@ -9,6 +9,7 @@
     |-- DaemonError            a command could not reach the daemon (exit code 75)
     |-- ToolError              another program that policyd asks (postconf) failed
     |-- NoticeError            a notice was not taken by the MTA or the webhook
+    |-- RosterError            Mailman does not say what lists there are
     |-- RequestError           what an admin asks for cannot be done as asked
     `-- StoreError             the store gave no answer that counts
         |-- StoreTimeout       none within store.timeout
@@ -100,6 +101,14 @@ class NoticeError(PolicydError):
     def __init__(self, reason: str, *, for_good: bool = False) -> None:
         self.for_good = for_good
         super().__init__(reason)
+
+
+class RosterError(PolicydError):
+    """Raised when Mailman does not say what lists there are: at ``where``, ``why``, and the ``cure``."""
+
+    def __init__(self, where: str, why: str, cure: str) -> None:
+        self.where, self.why, self.cure = where, why, cure
+        super().__init__(f"{where}: {why} ({cure})")
 
 
 class RequestError(PolicydError):

@@ -9,6 +9,7 @@ from policyd.address import normalise_domain
 from policyd.conf.rendering import fields, known_list, openings, origin, summary
 from policyd.conf.schedules import DAYS
 from policyd.conf.schema import Config, Limit, Lists, Schedule, Terms
+from policyd.conf.units import duration_text
 from policyd.policy.schedule import Opening
 from policyd.policy.schedule import openings as next_openings
 
@@ -143,6 +144,9 @@ def overview_lines(config: Config, now: int) -> list[str]:
         f"domains   {len(accounts.plans)} hosted, {len(accounts.aliases)} aliases",
         f"default   plan {accounts.default_plan}",
     ]
+    if config.mailman:
+        every = duration_text(config.mailman.every)
+        lines.append(f"mailman   {config.mailman.url} as {config.mailman.user}, every {every}")
     lines += [f"bad file  {file}" for file in config.stale]
     lines += _list_lines(config.lists)
     for terms in config.plans.values():

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from policyd.cli.main import app
 from policyd.conf.jsonschema import json_schema
 from policyd.dns.metrics import DnsMetrics
+from policyd.mailman.metrics import RosterMetrics
 from policyd.metrics import Metrics
 from policyd.notices.metrics import NoticeMetrics
 
@@ -21,7 +22,9 @@ def metrics() -> list[str]:
     """Return the names of all metrics as a scrape shows them."""
     registry = CollectorRegistry()
     families = [*Metrics(registry, "1").collect(), *DnsMetrics(registry).collect()]
-    families += NoticeMetrics(registry).collect()
+    rosters = RosterMetrics(registry)
+    rosters.read(0, 0, 0)
+    families += [*NoticeMetrics(registry).collect(), *rosters.collect()]
     return [family.name + ("_total" if family.type == "counter" else "") for family in families]
 
 

@@ -1,5 +1,6 @@
 """``policyd config``: check, show and compare configurations, without a daemon."""
 
+import asyncio
 import os
 import sys
 from dataclasses import asdict
@@ -10,6 +11,7 @@ import typer
 from policyd.audit.doveconf import read_dovecot, read_served
 from policyd.audit.dovecot import audit_dovecot
 from policyd.audit.finding import Finding, Severity
+from policyd.audit.mailman import audit_mailman
 from policyd.audit.postfix import audit, render
 from policyd.audit.view import read_postfix
 from policyd.cli.client import AdminClient
@@ -54,18 +56,20 @@ def check(  # noqa: PLR0917  # the options of a command
     dovecot_file: Annotated[
         str, typer.Option("--dovecot-config", metavar="FILE", help="The configuration file of another Dovecot.")
     ] = "",
+    mailman: Annotated[bool, typer.Option("--mailman", help="Read the rosters of Mailman's lists, too.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Check the configuration, and whether Postfix (--postfix) and Dovecot (--dovecot) ask as they should.
 
-    Every mistake is shown at once, with its place and what to write instead. The exit code is 1
-    when there is one. What paces and maxima come to together is noted.
+    With --mailman the rosters of all lists are read once. Every mistake is shown at once, with its
+    place and what to write instead. The exit code is 1 when there is one. What paces and maxima
+    come to together is noted.
 
     For example:
 
     policyd config check
 
-    policyd config check --config new.yaml --postfix --dovecot
+    policyd config check --config new.yaml --postfix --dovecot --mailman
     """
     findings: list[Finding] = []
     if postfix_directory:
@@ -85,12 +89,15 @@ def check(  # noqa: PLR0917  # the options of a command
     if dovecot or dovecot_file:
         with reported():
             findings += audit_dovecot(read_served(loaded), read_dovecot(dovecot_file))
+    notes = sums(loaded)
+    if mailman:
+        audited = asyncio.run(audit_mailman(loaded))
+        findings, notes = findings + audited.findings, notes + audited.notes
     issues = [str(issue) for issue in loaded.stale_issues]
     if json:
-        notes = sums(loaded)
         print_json({"issues": issues, "findings": [asdict(finding) for finding in findings], "notes": notes})
     else:
-        _print_check(config, loaded, issues, findings)
+        _print_check(config, loaded, issues, findings, notes)
         wanted = {"Postfix": postfix or postfix_directory, "Dovecot": dovecot or dovecot_file}
         asked = " and ".join(name for name, want in wanted.items() if want)
         if asked and all(finding.severity is Severity.NOTE for finding in findings):
@@ -99,7 +106,7 @@ def check(  # noqa: PLR0917  # the options of a command
         raise typer.Exit(PROBLEM)
 
 
-def _print_check(path: str, config: Config, issues: list[str], findings: list[Finding]) -> None:
+def _print_check(path: str, config: Config, issues: list[str], findings: list[Finding], notes: list[str]) -> None:
     for line in issues:
         print(line)
     if not issues:
@@ -107,7 +114,7 @@ def _print_check(path: str, config: Config, issues: list[str], findings: list[Fi
         print(f"{path}: no mistakes; {limits}, mode {config.mode}")
     for line in render(findings):
         print(line)
-    for note in sums(config):
+    for note in notes:
         print(f"note: {note}")
     if not config.accounts.plans:
         print("note: no domain is hosted: name customers in accounts.domains or accounts.hosted")

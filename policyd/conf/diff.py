@@ -12,6 +12,7 @@ from policyd.conf import rendering, units
 from policyd.conf.issues import joined
 from policyd.conf.notice import NotifySettings
 from policyd.conf.schema import Accounts, Config, DnsSettings, KnownList, Limit, Lists, Schedule, Terms
+from policyd.conf.software import MailmanSettings
 
 MOST_DOMAINS = 20
 _MILLISECONDS = frozenset({"timeout", "policy_timeout", "every"})
@@ -20,7 +21,7 @@ _MOMENTS = {"charge_at_end": "charge_at", "settle_at_end": "settle"}
 _WRITTEN = {"sender": "from"}
 _SETS = frozenset({"aliases", "local_users"})
 
-Section = DnsSettings | NotifySettings
+Section = DnsSettings | MailmanSettings | NotifySettings
 
 
 def changes(old: Config, new: Config) -> list[str]:
@@ -36,6 +37,7 @@ def changes(old: Config, new: Config) -> list[str]:
         *_record("delay", old.delay, new.delay),
         *_field("log.accepted", old.log_accepted, new.log_accepted),
         *_section("dns", old.dns, new.dns),
+        *_section("mailman", old.mailman, new.mailman),
         *_section("notify", old.notify, new.notify),
         *_named("schedules", _schedules(old.schedules), _schedules(new.schedules)),
         *_limits(old.limits, new.limits),

@@ -12,6 +12,7 @@ from policyd.conf.files import read_text
 from policyd.conf.include import Copies
 from policyd.conf.issues import At, Place
 from policyd.conf.lists import lists
+from policyd.conf.mailman import mailman
 from policyd.conf.nodes import is_null, parse
 from policyd.conf.notify import notify
 from policyd.conf.plans import Rules, in_force, rules
@@ -60,6 +61,7 @@ def _config(path: str, state_directory: str | None, issues: list[Issue]) -> Conf
     mode, terms = values.get(sections.MODE, Mode.ENFORCE), _rules(values, listen, issues)
     read = accounts(path, values.get(sections.ACCOUNTS_KEY, _absent(values)), terms, copies, at.key("accounts"))
     watched, told = values.maybe(sections.DNS_KEY), values.maybe(sections.NOTIFY_KEY)
+    software = values.maybe(sections.MAILMAN_KEY)
     config = Config(
         mode=mode,
         listen=listen,
@@ -83,6 +85,7 @@ def _config(path: str, state_directory: str | None, issues: list[Issue]) -> Conf
         stale_issues=tuple(sorted(read.included.issues)),
         maps=_absolute(read.maps),
         dns=dns(watched, at.key("dns")) if watched is not None else None,
+        mailman=mailman(software) if software is not None else None,
         notify=notify(told) if told is not None else None,
         read_at=begun,
     )

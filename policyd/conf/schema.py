@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from policyd.conf.bounds import DelayBounds
 from policyd.conf.notice import NotifySettings
 from policyd.conf.penalty import SpamTraps, Strikes
+from policyd.conf.software import MailmanSettings
 from policyd.errors import Issue
 from policyd.model import Action, Counts, Family, MailProtocol, Mode, Per, Recipients, TrafficKind
 from policyd.pattern import SenderPattern
@@ -256,11 +257,11 @@ class Config:
 
     ``relayed`` are the limits that look at relayed traffic, which has no plan; ``failed_logins``
     those that count them, which belong to no account. ``dns`` is None where nothing is
-    watched, ``notify`` where nobody is told. ``files`` are all files that it was read from, as
-    absolute paths. ``stale`` are the included files that are bad now: their last good text is in
-    force, but for those in ``left_out``, which have none. ``stale_issues`` says what is wrong with
-    them. ``maps`` are those of ``files`` that other programs write, of hosted domains and local
-    users. ``read_at`` is when reading began, ms.
+    watched, ``mailman`` where no roster is read, ``notify`` where nobody is told. ``files`` are all
+    files that it was read from, as absolute paths. ``stale`` are the included files that are bad now:
+    their last good text is in force, but for those in ``left_out``, which have none. ``stale_issues``
+    says what is wrong with them. ``maps`` are those of ``files`` that other programs write, of hosted
+    domains and local users. ``read_at`` is when reading began, ms.
     """
 
     mode: Mode
@@ -282,6 +283,7 @@ class Config:
     stale_issues: tuple[Issue, ...] = ()
     maps: tuple[str, ...] = ()
     dns: DnsSettings | None = None
+    mailman: MailmanSettings | None = None
     notify: NotifySettings | None = None
     read_at: int = field(default=0, compare=False)
     delay: DelayBounds = field(default_factory=DelayBounds)

@@ -7,6 +7,7 @@ from policyd.conf.issues import shown
 from policyd.conf.limits import LIMITS
 from policyd.conf.listen import LISTEN, STORE
 from policyd.conf.lists import LISTS
+from policyd.conf.mailman import MAILMAN
 from policyd.conf.notify import NOTIFY
 from policyd.conf.plans import PLANS
 from policyd.conf.schedules import SCHEDULES
@@ -78,13 +79,14 @@ PLANS_KEY = Key("plans", PLANS, "The plans, by name: sets of limits.", required=
 LOG_KEY = Key("log", table(ACCEPTED, example="{accepted: false}"), "What is logged.")
 
 DNS_KEY = Key("dns", DNS, "What hosted domains should say in the DNS; without it nothing is looked up.")
+MAILMAN_KEY = Key("mailman", MAILMAN, "Where Mailman 3 is asked how many members its lists have.")
 NOTIFY_KEY = Key("notify", NOTIFY, "Who is told of what happens, by mail and by a webhook.")
 
 ROOT = table(
     VERSION, MODE, LISTEN_KEY, STORE_KEY, ACCOUNTS_KEY, EXEMPT_KEY, LISTS_KEY, DELAY_KEY, SPAM_TRAPS_KEY,
-    SCHEDULES_KEY, LIMITS_KEY, PLANS_KEY, LOG_KEY, DNS_KEY, NOTIFY_KEY,
+    SCHEDULES_KEY, LIMITS_KEY, PLANS_KEY, LOG_KEY, DNS_KEY, MAILMAN_KEY, NOTIFY_KEY,
     example="version: 1",
-    later=("mailman", "nodes"),
+    later=("nodes",),
 )  # fmt: skip
 
 

@@ -159,6 +159,11 @@ class LocalDaemon(Daemon):
         assert self._app is not None
         return self._app.registry.get_sample_value(name, labels) or 0.0
 
+    def has_metric(self, name: str, **labels: str) -> bool:
+        """Return whether /metrics has a sample."""
+        assert self._app is not None
+        return self._app.registry.get_sample_value(name, labels) is not None
+
     def connections(self) -> int:
         """Return how many connections Postfix has open."""
         return int(self.metric("policyd_connections", service="postfix"))

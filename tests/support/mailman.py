@@ -97,11 +97,16 @@ class Mailman:
             )
         until(self._answers, "Mailman answers", deadline=_START)
 
-    def stop(self) -> None:
-        """End all of its processes and remove its files."""
+    def pause(self) -> None:
+        """End all of its processes; ``start`` begins again with what it knew."""
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
             self._process.wait(_STOP)
+            self._process = None
+
+    def stop(self) -> None:
+        """End all of its processes and remove its files."""
+        self.pause()
         self._directory.cleanup()
 
     def deliver(self, port: str, *, verp: bool) -> None:
