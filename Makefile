@@ -3,6 +3,7 @@
 #   make run             try policyd without Postfix and without root (ONCE=1 ends after the demonstration)
 #   make test            all tests; as root, with the Debian packages that they need
 #   make check           linters, types and the tests without other programs
+#   make soak            load and faults for MINUTES (10) from a SEED (1), and whether all books are right then
 #   make bench           how fast it is, beside others (as root, with their Debian packages)
 #   make dashboards      write the dashboards for Grafana, and the picture of them
 #   make openapi         write the description of the admin socket, config/openapi.json
@@ -19,7 +20,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 PYTEST := $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(ARGS)
 
-.PHONY: run test check bench lint cover dashboards openapi packages man deb screenshots
+.PHONY: soak run test check bench lint cover dashboards openapi packages man deb screenshots
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run
@@ -30,6 +31,9 @@ test: $(VENV)/.test $(MAILMAN)/.test packages
 
 check: lint
 	$(PYTEST) -m "not e2e"
+
+soak: $(VENV)/.test packages
+	@$(BIN)/python -m tests.soak.run --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check policyd tests bench config

@@ -106,6 +106,11 @@ class Process(DaemonProcess):
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def asker(self) -> Asker:
         """Return a new connection."""
         return Asker(self.policy)
