@@ -9,7 +9,7 @@ from policyd.policy.decide import moment
 from policyd.policy.limits import rate_look
 from policyd.policy.logins import is_client_account
 from policyd.policy.roster import KnownLists, Roster
-from policyd.policy.sizes import size_look
+from policyd.policy.sizes import looks_at, size_look
 from policyd.policy.subject import find_subject
 from policyd.raises import Raises
 from policyd.store.base import Call, Op
@@ -102,7 +102,10 @@ class Status:
             if not isinstance(limit, RateLimit | SizeLimit) or limit.max is None:
                 continue
             if isinstance(limit, SizeLimit):
-                charge = size_look(config, limit, entry.subject, KnownLists(config.lists.known, self.roster()))
+                lists = KnownLists(config.lists.known, self.roster())
+                if not looks_at(limit, entry.subject, lists):
+                    continue
+                charge = size_look(config, limit, entry.subject, lists)
             else:
                 charge = rate_look(limit, entry.subject, limit.max)
             outcome = await self._store.ask(Call(Op.PEEK, entry.account, None, (charge,)))

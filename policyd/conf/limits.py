@@ -230,6 +230,10 @@ FAMILY = Key(
     "Which lists are judged together: stem (news1, news2 and news-b; the default), or account (all).",
 )
 
+UNCONFIRMED = Key(
+    "unconfirmed", flag(), "Whether the limit looks only at lists that let people in without their confirmation."
+)
+
 _EXAMPLE = "{kind: rate, max: 400, window: 1h}"
 
 RATE = table(
@@ -246,7 +250,7 @@ PACE = table(
 """A limit of kind pace."""
 
 SIZE = table(
-    _kind("size"), PER, MAX, REMEMBER, FAMILY, OVER, STRIKES, MODE, LIFTED_BY,
+    _kind("size"), PER, MAX, REMEMBER, FAMILY, UNCONFIRMED, OVER, STRIKES, MODE, LIFTED_BY,
     example="{kind: size, per: list, max: 1000}",
 )  # fmt: skip
 """A limit of kind size."""

@@ -70,6 +70,8 @@ def _of_size(limit: SizeLimit) -> dict[str, str]:
     shown = {"per": limit.per.value, "max": amount(limit), "remember": units.duration_text(limit.remember)}
     if limit.per is Per.LIST_FAMILY:
         shown |= {"family": limit.family.value}
+    if limit.unconfirmed:
+        shown |= {"unconfirmed": "true"}
     strikes = shown_strikes(limit.strikes) if limit.strikes else "-"
     return shown | {f"over.{TrafficKind.LIST}": limit.over[TrafficKind.LIST].value, "strikes": strikes}
 

@@ -159,6 +159,7 @@ class SizeLimit(Limit):
     max: int | None
     remember: int = 7 * 86_400_000
     family: Family = Family.STEM
+    unconfirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What a limit of kind size is: its checks, and what its fields mean."""
 
 from policyd.conf.issues import At
-from policyd.conf.limits import FAMILY, MAX, PER, REMEMBER, Amount
+from policyd.conf.limits import FAMILY, MAX, PER, REMEMBER, UNCONFIRMED, Amount
 from policyd.conf.schema import SizeLimit
 from policyd.conf.structures import Values
 from policyd.model import Family, Per, TrafficKind
@@ -30,6 +30,10 @@ def check(newest: Values, values: Values, at: At, policy_timeout: int | None) ->
     if FAMILY.name in newest.names() and values.get(PER, Per.LIST) is Per.LIST:
         problem = "the limit looks at each list, and at no family"
         at.key(FAMILY.name).report(newest.place_of(FAMILY), problem, "remove it, or write per: list-family")
+    if values.get(UNCONFIRMED, False) and values.maybe(PER) is Per.LIST_FAMILY:
+        key = UNCONFIRMED if UNCONFIRMED.name in newest.names() else PER
+        problem = "the limit looks at families, and a roster says of each list how people get into it"
+        at.key(key.name).report(newest.place_of(key), problem, "write per: list")
 
 
 def size(name: str, values: Values) -> SizeLimit:
@@ -41,4 +45,5 @@ def size(name: str, values: Values) -> SizeLimit:
         max=values.get(MAX, Amount(None, sized=False)).units,
         remember=values.get(REMEMBER, default.remember),
         family=values.get(FAMILY, Family.STEM),
+        unconfirmed=values.get(UNCONFIRMED, False),
     )

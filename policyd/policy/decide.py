@@ -117,7 +117,8 @@ def duration(window: int) -> str:
 def size_text(limit: SizeLimit, subject: str, usage: Usage, plan: str, opens: int | None) -> str:
     """Return why a list, or a family of lists, is too large, and when it may mail: then, or on another plan."""
     ref = f"ref {usage.episode.ref}" if usage.episode and usage.episode.ref else ""
-    what = f"{subject} has {usage.used} addresses, {usage.max} are allowed on plan {plan}"
+    addresses = "addresses that nobody had to confirm" if limit.unconfirmed else "addresses"
+    what = f"{subject} has {usage.used} {addresses}, {usage.max} are allowed on plan {plan}"
     when = f"mail flows from {moment(opens)} on" if opens is not None else ""
     return _line(limit.name, "; ".join(part for part in (what, when, ref) if part))
 

@@ -12,7 +12,7 @@ from policyd.policy.bulk import passed_by
 from policyd.policy.limits import counter_type, in_force, is_observed, subject, terms_of
 from policyd.policy.pace import destination, longest_wait, pace_charge
 from policyd.policy.roster import NO_ROSTER, KnownLists, Roster
-from policyd.policy.sizes import digest, size_charge
+from policyd.policy.sizes import digest, looks_at, size_charge
 from policyd.policy.suspendable import suspendable
 from policyd.policy.traffic import Attribution, within
 
@@ -155,7 +155,7 @@ class Planner:
         return plan
 
     def _charge(self, limit: Limit, traffic: Traffic, request: PolicyRequest, recipients: int) -> Charge | None:
-        """Return what a limit charges, None where it charges nothing: Postfix keeps the pace, or bulk is no matter."""
+        """Return what a limit charges, None where it does not look at it, or Postfix keeps the pace."""
         named = subject(limit, traffic, request.client_address)
         if isinstance(limit, RateLimit):
             if limit.counts is Counts.DISTINCT and passed_by(traffic, self.lists.named):
@@ -164,7 +164,7 @@ class Planner:
         if isinstance(limit, PaceLimit) and limit.transport is None:
             looked_at = 0 if self._is_skipped(limit, request) else recipients
             return pace_charge(self.config, limit, traffic.kind, named, looked_at)
-        if isinstance(limit, SizeLimit):
+        if isinstance(limit, SizeLimit) and looks_at(limit, traffic.list, self.lists):
             return size_charge(self.config, limit, traffic, request, self.lists)
         return None
 

@@ -39,6 +39,12 @@ def size_charge(
     )
 
 
+def looks_at(limit: SizeLimit, posting: str, lists: KnownLists) -> bool:
+    """Return whether a size limit looks at a list: one of ``unconfirmed`` only where its roster lets anybody in."""
+    subscription = lists.subscription(posting)
+    return not limit.unconfirmed or (subscription is not None and not subscription.confirms)
+
+
 def size_look(config: Config, limit: SizeLimit, subject: str, lists: KnownLists) -> Charge:
     """Return a charge to look at a list, or a family of lists, with; nobody is counted by it."""
     member = _member(config, limit, subject, "", lists)

@@ -27,7 +27,7 @@ class _Speed(NamedTuple):
 def sums(config: Config) -> list[str]:
     """Return what an admin should know of the limits that lists meet, plan by plan."""
     lines = [line for terms in config.plans.values() for line in _of_plan(config, terms)]
-    return [*lines, *_serial(config)]
+    return [*lines, *_serial(config), *_unread(config)]
 
 
 def _of_plan(config: Config, terms: Terms) -> Iterator[str]:
@@ -61,6 +61,7 @@ def fitting(cap: RateLimit) -> int:
 def _times(config: Config, terms: Terms, slowest: _Speed) -> Iterator[str]:
     """Say how long the largest list takes, and what the hours hold in which large ones are mailed."""
     sizes = [one for one in terms.limits if isinstance(one, SizeLimit) and one.per is Per.LIST and one.max]
+    sizes = [one for one in sizes if not one.unconfirmed]
     largest = min((one.max or 0 for one in sizes if not one.lifted_by), default=0)
     if largest:
         takes = _hours(slowest.takes(largest))
@@ -101,3 +102,14 @@ def _serial(config: Config) -> Iterator[str]:
             f"{name} delays answers (by: answer): while one list of Mailman waits, its one outgoing runner sends "
             "nothing else; if this host runs Mailman, write by: transport (see Pace in the README)"
         )
+
+
+def _unread(config: Config) -> Iterator[str]:
+    """Warn of limits that need a roster where none is read."""
+    limits = (limit for terms in config.plans.values() for limit in terms.limits if isinstance(limit, SizeLimit))
+    if config.mailman is None:
+        for name in dict.fromkeys(limit.name for limit in limits if limit.unconfirmed):
+            yield (
+                f"{name} looks at lists whose roster lets people in without their confirmation, and no roster is read: "
+                "write the section mailman (see Rosters in the README)"
+            )

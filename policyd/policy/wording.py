@@ -54,5 +54,7 @@ def unconcerned(config: Config, limit: Limit, traffic: Traffic, now: int, *, her
         return "unlimited"
     distinct = isinstance(limit, RateLimit) and limit.counts is Counts.DISTINCT
     passed = passed_by(traffic, KnownLists(config.lists.known).named) if distinct else ""
+    if getattr(limit, "unconfirmed", False):
+        passed = "looks only at lists that let people in without their confirmation"
     elsewhere = here and getattr(limit, "recipients", Recipients.ALL) is Recipients.REMOTE
     return passed or ("looks at recipients elsewhere only" if elsewhere else "spared by exempt")
