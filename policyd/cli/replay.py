@@ -21,7 +21,7 @@ from policyd.policy.decide import duration, moment
 from policyd.replay.files import in_order, read
 from policyd.replay.messages import Found, Messages
 from policyd.replay.report import Changed, LimitUse, RefusedSubject, compared, refusals, uses
-from policyd.replay.run import private_store, replay
+from policyd.replay.run import left_out, private_store, replay
 from policyd.replay.tally import Tally
 
 
@@ -59,9 +59,9 @@ def replay_(
         tallies = asyncio.run(_replayed([new, *([old] if old else [])], log.found, progress))
     changes = compared(tallies[1], tallies[0]) if old else []
     if json:
-        print_json(_json(log, tallies[0], changes))
+        print_json({**_json(log, tallies[0], changes), "not_replayed": left_out(new)})
         return
-    _print(log, tallies[0], top)
+    _print(log, tallies[0], top, left_out(new))
     if old:
         _print_changes(changes, top)
 
@@ -93,9 +93,11 @@ def _progress() -> Iterator[Progress]:
         yield progress
 
 
-def _print(log: _Log, tally: Tally, top: int) -> None:
+def _print(log: _Log, tally: Tally, top: int, others: Sequence[str]) -> None:
     for line in _head(log, tally):
         print(line)
+    if others:
+        print(f"not replayed: {', '.join(others)} (sizes, paces and logins are nothing that a log tells of)")
     if not tally.counters:
         print("\nno mail of a customer: is this the log of the host whose domains the configuration names?")
         return

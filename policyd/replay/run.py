@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from policyd.conf.schema import Config, RateLimit
-from policyd.model import Mode, Outcome, PolicyRequest, TrafficKind
+from policyd.model import LOGIN_COUNTS, Counts, Mode, Outcome, PolicyRequest, TrafficKind
 from policyd.policy.decide import decide
 from policyd.policy.plan import ChargePlan, Planner
 from policyd.replay.messages import END, Mail, requests
@@ -28,6 +28,9 @@ KEEP = 600_000
 """How long the store remembers a message, in ms of real time: a batch takes far less."""
 
 _AT_ONCE = 500
+
+_OTHER = {Counts.DISTINCT, *LOGIN_COUNTS}
+"""What rates count that no log of Postfix tells enough of."""
 
 Progress = Callable[[int], None]
 """Hears how many mails were replayed since the last time."""
@@ -95,6 +98,11 @@ def _plan(planner: Planner, mail: Mail, request: PolicyRequest) -> ChargePlan:
     if mail.refused and plan.traffic.kind is TrafficKind.INBOUND:
         return plan_of(request._replace(sasl_username=mail.sender), mail.at)
     return plan
+
+
+def left_out(config: Config) -> list[str]:
+    """Return the limits of a Config that are not replayed, in their order."""
+    return [name for name, limit in config.limits.items() if not isinstance(limit, RateLimit) or limit.counts in _OTHER]
 
 
 def _rates(plan: ChargePlan) -> ChargePlan:

@@ -52,6 +52,22 @@ def test_what_it_tells(log: Path, tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_not_replayed(log: Path, tmp_path: Path) -> None:
+    """Limits that no log tells enough of are named, for programs too, and nothing is promised of them."""
+    path = configuration(tmp_path / "new", 3)
+    made = yaml.safe_load(Path(path).read_text())
+    pace = {"kind": "pace", "per": "domain", "every": "6s", "by": "answer", "delay_up_to": "12s"}
+    checks = rate(60, counts="logins", per="mailbox", protocols=["pop3"])
+    del checks["over"]
+    made["limits"] |= {"list-pace": pace, "pop-checks": checks}
+    Path(path).write_text(yaml.safe_dump(made))
+    lines = policyd("replay", str(log), "--config", path).stdout.splitlines()
+
+    assert lines[3].startswith("not replayed: list-pace, pop-checks (")
+    answer = json.loads(policyd("replay", str(log), "--config", path, "--json").stdout)
+    assert answer["not_replayed"] == ["list-pace", "pop-checks"]
+
+
 def test_against(log: Path, tmp_path: Path) -> None:
     """With --against each counter is shown that refuses more or less than under the other configuration."""
     old, new = configuration(tmp_path / "old", 2), configuration(tmp_path / "new", "unlimited")
