@@ -70,9 +70,9 @@ class ProtocolError(PolicydError):
 class ListenError(PolicydError):
     """Raised when a listener cannot be opened as configured."""
 
-    def __init__(self, address: str, why: str) -> None:
-        self.address = address
-        super().__init__(f"cannot listen on {address}: {why}")
+    def __init__(self, address: str, why: str, cure: str = "") -> None:
+        self.address, self.why, self.cure = address, why, cure
+        super().__init__(f"cannot listen on {address}: {why}{f' ({cure})' if cure else ''}")
 
 
 class StateDirectoryError(PolicydError):

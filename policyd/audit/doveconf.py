@@ -14,6 +14,7 @@ Secrets are hidden there and stay so, but for auth_policy_server_api_header, whi
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,7 @@ class DovecotView:
 class Served:
     """What policyd serves Dovecot with.
 
-    ``key`` is the key that ``key_file`` holds. ``timeout`` is store.timeout, in ms.
+    ``key`` is the key that ``key_file`` holds, "" for none. ``timeout`` is store.timeout, in ms.
     """
 
     endpoint: Endpoint | None
@@ -61,16 +62,10 @@ class Served:
 
 
 def read_served(config: Config) -> Served:
-    """Return what a configuration of policyd says, with the key that it names.
-
-    Raises:
-        ToolError: the key cannot be read.
-    """
-    file = config.listen.dovecot_key_file
-    try:
+    """Return what a configuration of policyd says, with the key that it names if that can be read."""
+    file, key = config.listen.dovecot_key_file, ""
+    with suppress(OSError):
         key = Path(file).read_text("latin-1").strip() if file else ""
-    except OSError as error:
-        raise ToolError("listen.dovecot_key_file", str(error)) from error
     return Served(config.listen.dovecot, file, key, config.store.timeout)
 
 

@@ -12,11 +12,13 @@ from policyd.audit.doveconf import API_HEADER, DovecotView, Served
 from policyd.audit.finding import Finding, Severity
 from policyd.audit.scene import ANYWHERE, same_host
 from policyd.audit.write import POLICYD
-from policyd.conf.schema import Endpoint
-from policyd.server.dovecot import KEY_HEADER, PATH
+from policyd.conf.schema import Config, Endpoint
+from policyd.errors import ListenError, ToolError
+from policyd.server.dovecot import KEY_HEADER, PATH, read_key
 
 _FILE = "# dovecot.conf"
 _ATTRIBUTES = ("login=%{requested_username}", "remote=%{rip}", "protocol=%s")
+_NONCE = "auth_policy_hash_nonce = any-text-of-your-own"
 _RECOMMENDED_TIMEOUT, _LONGEST_TIMEOUT = 2_000, 10_000
 _PENALTY = "service anvil/unix_listener anvil-auth-penalty/mode"
 _LAST_LOGIN = "last_login"
@@ -33,7 +35,7 @@ def audit_dovecot(served: Served, view: DovecotView) -> list[Finding]:
         problem = "Dovecot does not ask policyd, so no login is counted"
         return [Finding(Severity.ERROR, "auth_policy_server_url", problem, _recommended(served, endpoint))]
     found = [
-        *_address(endpoint, view), *_key(served, view), *_questions(view), *_answers(view),
+        *_reachable(endpoint), *_address(endpoint, view), *_key(served, view), *_questions(view), *_answers(view),
         *_timeout(served, view), *_penalty(view), *_last_login(view),
     ]  # fmt: skip
     order = list(Severity)
@@ -43,13 +45,40 @@ def audit_dovecot(served: Served, view: DovecotView) -> list[Finding]:
 def _recommended(served: Served, endpoint: Endpoint) -> str:
     return (
         f"{_FILE}\nauth_policy_server_url = {_url(endpoint)}\n{API_HEADER} = <{served.key_file}\n"
-        f"auth_policy_hash_nonce = anything-that-nobody-else-knows\nauth_policy_check_before_auth = no"
+        f"{_NONCE}\nauth_policy_check_before_auth = no"
     )
 
 
 def _url(endpoint: Endpoint) -> str:
     host = "127.0.0.1" if endpoint.host in ANYWHERE else endpoint.host
     return f"http://{Endpoint(host=host, port=endpoint.port)}{PATH}"
+
+
+def audit_key(config: Config) -> list[Finding]:
+    """Return what is wrong with the file of the key; the daemon does not start without one."""
+    file = config.listen.dovecot_key_file
+    try:
+        if file:
+            read_key(file)
+    except ListenError as error:
+        return [Finding(Severity.ERROR, f"listen.dovecot_key_file {file}", error.why, f"# shell\n{error.cure}")]
+    return []
+
+
+def refused(error: ToolError) -> Finding:
+    """Return what to do where Dovecot's own tool finds a mistake, or is not there."""
+    if "auth_policy_hash_nonce" in str(error):
+        cure = f"{_FILE}\n{_NONCE}"
+    else:
+        cure = "# shell, where Dovecot is, until it finds no mistake\ndoveconf -n"
+    return Finding(Severity.ERROR, "doveconf", str(error), cure)
+
+
+def _reachable(endpoint: Endpoint) -> Iterator[Finding]:
+    if endpoint.host in ANYWHERE or not same_host(endpoint.host, "localhost"):
+        problem = f"{endpoint} can be reached from other hosts, and the key goes over the network as it is"
+        cure = f'{POLICYD}\nlisten:\n  dovecot: "127.0.0.1:{endpoint.port}"'
+        yield Finding(Severity.NOTE, "listen.dovecot", problem, cure)
 
 
 def _address(endpoint: Endpoint, view: DovecotView) -> Iterator[Finding]:
@@ -81,7 +110,7 @@ def _key(served: Served, view: DovecotView) -> Iterator[Finding]:
         problem = "the key's file ends with a newline: Dovecot's auth process dies at each login, and nobody gets in"
         cure = f"# shell\ntruncate -s -1 {written.removeprefix('<')}"
         yield Finding(Severity.ERROR, API_HEADER, problem, cure)
-    elif (name.strip().lower(), value.strip()) != (KEY_HEADER.lower(), served.key):
+    elif served.key and (name.strip().lower(), value.strip()) != (KEY_HEADER.lower(), served.key):
         problem = f"it sends another key than that in {served.key_file}, so no login is counted"
         yield _error(API_HEADER, problem, right)
     elif view.readable and not written.startswith("<"):

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from policyd.audit.doveconf import read_dovecot, read_served
-from policyd.audit.dovecot import audit_dovecot
+from policyd.audit.dovecot import audit_dovecot, audit_key, refused
 from policyd.audit.finding import Finding, Severity
 from policyd.audit.mailman import audit_mailman
 from policyd.audit.postfix import audit, render
@@ -33,7 +33,7 @@ from policyd.conf.diff import changes
 from policyd.conf.jsonschema import json_schema
 from policyd.conf.load import load
 from policyd.conf.schema import Config
-from policyd.errors import ConfigError, DaemonError
+from policyd.errors import ConfigError, DaemonError, ToolError
 from policyd.over import Over
 from policyd.policy.lowered import Lowered, lowered
 from policyd.policy.sums import sums
@@ -71,7 +71,6 @@ def check(  # noqa: PLR0917  # the options of a command
 
     policyd config check --config new.yaml --postfix --dovecot --mailman
     """
-    findings: list[Finding] = []
     if postfix_directory:
         # What accounts.hosted asks of Postfix is of the same instance (postconf(1)).
         os.environ["MAIL_CONFIG"] = postfix_directory
@@ -83,12 +82,12 @@ def check(  # noqa: PLR0917  # the options of a command
             raise typer.Exit(PROBLEM) from error
         with reported():
             raise
+    findings = audit_key(loaded)
     if postfix or postfix_directory:
         with reported():
             findings += audit(loaded, read_postfix(postfix_directory or None))
     if dovecot or dovecot_file:
-        with reported():
-            findings += audit_dovecot(read_served(loaded), read_dovecot(dovecot_file))
+        findings += _audited_dovecot(loaded, dovecot_file)
     notes = sums(loaded)
     if mailman:
         audited = asyncio.run(audit_mailman(loaded))
@@ -104,6 +103,13 @@ def check(  # noqa: PLR0917  # the options of a command
             print(f"{asked}: policyd is asked as it should be")
     if issues or any(finding.severity is not Severity.NOTE for finding in findings):
         raise typer.Exit(PROBLEM)
+
+
+def _audited_dovecot(config: Config, file: str) -> list[Finding]:
+    try:
+        return audit_dovecot(read_served(config), read_dovecot(file))
+    except ToolError as error:
+        return [refused(error)]
 
 
 def _print_check(path: str, config: Config, issues: list[str], findings: list[Finding], notes: list[str]) -> None:

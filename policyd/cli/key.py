@@ -25,7 +25,7 @@ listen:
 # into a file of /etc/dovecot/conf.d
 auth_policy_server_url = http://127.0.0.1:10032/dovecot
 auth_policy_server_api_header = <{file}
-auth_policy_hash_nonce = {nonce}
+auth_policy_hash_nonce = any-text-of-your-own
 auth_policy_check_before_auth = no
 """
 
@@ -51,7 +51,7 @@ def init_key(
         print(f"policyd: {path}: {error.strerror or error}", file=sys.stderr)
         raise typer.Exit(PROBLEM) from error
     print(f"made {path}\n")
-    print(_LINES.format(file=path, nonce=token_hex(8)), end="")
+    print(_LINES.format(file=path), end="")
 
 
 def _write(path: Path, *, force: bool) -> None:

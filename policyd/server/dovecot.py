@@ -50,7 +50,7 @@ class Key:
     def __init__(self, file: str) -> None:
         """Read the key. Raises ListenError, which says what to do."""
         self._file = file
-        self._key = _read(file)
+        self._key = read_key(file)
 
     def fits(self, shown: str) -> bool:
         """Return whether a text is the key, in a time that does not depend on where they differ."""
@@ -59,24 +59,27 @@ class Key:
     def reload(self) -> None:
         """Read the key again; one that cannot be used is logged, and the former one stays."""
         try:
-            self._key = _read(self._file)
+            self._key = read_key(self._file)
         except ListenError as error:
             _log.error("%s; the former key stays in force", error)
 
 
-def _read(file: str) -> bytes:
-    cure = f"policyd init-key --file {file}"
+def read_key(file: str) -> bytes:
+    """Return the key that a file holds. Raises ListenError, with the command that cures it."""
+    address, cure = f"listen.dovecot_key_file {file}", f"policyd init-key --file {file}"
     try:
         with Path(file).open("rb") as opened:
             mode = stat.S_IMODE(Path(file).stat().st_mode)
             key = opened.read(1024).strip()
+    except FileNotFoundError as error:
+        raise ListenError(address, "the file is not there", cure) from error
     except OSError as error:
-        why = f"its key cannot be read: {error.strerror or error} ({cure}, or let policyd's user read it)"
-        raise ListenError(f"listen.dovecot_key_file {file}", why) from error
+        readable = f"chgrp policyd {file} && chmod 0640 {file}"
+        raise ListenError(address, f"its key cannot be read: {error.strerror or error}", readable) from error
     if mode & _OTHERS:
-        raise ListenError(f"listen.dovecot_key_file {file}", f"every user may read its key (chmod 0640 {file})")
+        raise ListenError(address, "every user may read its key", f"chmod 0640 {file}")
     if len(key) < _LEAST_KEY:
-        raise ListenError(f"listen.dovecot_key_file {file}", f"its key has fewer than {_LEAST_KEY} bytes ({cure})")
+        raise ListenError(address, f"its key has fewer than {_LEAST_KEY} bytes", f"{cure} --force")
     return key
 
 

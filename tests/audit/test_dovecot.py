@@ -1,12 +1,16 @@
 """The audit of a Dovecot configuration, through the real doveconf."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from policyd.audit.doveconf import Served, read_dovecot
+from policyd.audit.dovecot import audit_key, refused
 from policyd.audit.finding import Finding, Severity
+from policyd.conf.schema import Config
 from policyd.errors import ToolError
+from tests.support.config import config
 from tests.support.dovecot_lab import KEY, Lab
 from tests.support.readme import blocks
 
@@ -19,6 +23,12 @@ ERROR, WARNING, NOTE = Severity
 def lab(tmp_path: Path) -> Lab:
     """Return a Dovecot configuration of the test's own."""
     return Lab(tmp_path)
+
+
+def config_with(key_file: str) -> Config:
+    """Return a configuration that names the file of the key."""
+    made = config()
+    return replace(made, listen=replace(made.listen, dovecot_key_file=key_file))
 
 
 def only(findings: list[Finding]) -> tuple[Severity, str, str]:
@@ -104,7 +114,9 @@ def test_a_listener_on_all_addresses_is_reached_by_each(lab: Lab) -> None:
     """Where policyd listens everywhere, the port decides."""
     url = "http://192.0.2.1:10032/dovecot"
 
-    assert lab.good().write(f"auth_policy_server_url = {url}").audit(lab.served("0.0.0.0")) == []
+    found = lab.good().write(f"auth_policy_server_url = {url}").audit(lab.served("0.0.0.0"))
+
+    assert [finding.severity for finding in found] == [NOTE]
 
 
 def test_the_timeout_is_held_against_that_of_the_store(lab: Lab) -> None:
@@ -191,8 +203,50 @@ def test_what_doveconf_says_against_a_file_is_passed_on(lab: Lab) -> None:
 
 def test_a_missing_nonce_is_an_error_of_doveconf(lab: Lab) -> None:
     """Dovecot does not start without auth_policy_hash_nonce, and its doveconf says so."""
-    with pytest.raises(ToolError, match="auth_policy_hash_nonce must be set when policy server is used"):
+    with pytest.raises(ToolError, match="auth_policy_hash_nonce must be set when policy server is used") as raised:
         lab.good().write("auth_policy_hash_nonce =").view()
+
+    lab.obey(refused(raised.value))
+    assert lab.audit() == []
+
+
+def test_any_other_mistake_leads_to_doveconf(lab: Lab) -> None:
+    """What Dovecot says against its own file is for Dovecot to say again."""
+    with pytest.raises(ToolError) as raised:
+        lab.write("nonsense").view()
+
+    assert only([refused(raised.value)]) == (ERROR, "doveconf", "doveconf -n")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1"])
+def test_a_port_for_other_hosts_is_noted(lab: Lab, host: str) -> None:
+    """The key goes over the network there."""
+    url = f"auth_policy_server_url = http://{'127.0.0.1' if host == '0.0.0.0' else host}:10032/dovecot"
+    found = lab.good().write(url).audit(lab.served(host))
+
+    assert only(found) == (NOTE, "listen.dovecot", '  dovecot: "127.0.0.1:10032"')
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "problem", "cure"),
+    [
+        (KEY, 0o644, "every user may read its key", "chmod 0640 {}"),
+        ("short", 0o640, "its key has fewer than 16 bytes", "policyd init-key --file {} --force"),
+    ],
+)
+def test_a_key_that_the_daemon_would_not_take(lab: Lab, text: str, mode: int, problem: str, cure: str) -> None:
+    """It is a finding before the daemon is started."""
+    lab.key_file.write_text(text)
+    lab.key_file.chmod(mode)
+    (finding,) = audit_key(config_with(str(lab.key_file)))
+
+    assert (finding.severity, finding.problem) == (ERROR, problem)
+    assert finding.write.splitlines() == ["# shell", cure.format(lab.key_file)]
+
+
+def test_a_good_key_and_none(lab: Lab) -> None:
+    """Neither is a finding."""
+    assert [*audit_key(config_with(str(lab.key_file))), *audit_key(config_with(""))] == []
 
 
 def test_a_key_file_that_is_not_there_is_an_error(lab: Lab) -> None:

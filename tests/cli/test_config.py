@@ -123,16 +123,22 @@ def test_check_dovecot(good: Path, tmp_path: Path, before: str, code: int, found
 
 
 def test_check_dovecot_without_one(good: Path) -> None:
-    """Where Dovecot or the key cannot be read the exit code is 1 and the message names what."""
-    code, output, errors = run("check", "--config", good, "--dovecot-config", "/nowhere")
-    assert (code, output, "doveconf" in errors) == (1, "", True)
+    """Where Dovecot or the key cannot be read that is a finding, with what to do; for programs too."""
+    code, output, _ = run("check", "--config", good, "--dovecot-config", "/nowhere", "--json")
+    (finding,) = json.loads(output)["findings"]
+    assert (code, finding["severity"], finding["where"]) == (1, "error", "doveconf")
     listen = '{postfix: ["unix:/run/policyd/policy"], dovecot: "127.0.0.1:10032", dovecot_key_file: /nowhere}'
     good.write_text(GOOD.replace('{postfix: ["unix:/run/policyd/policy"]}', listen))
 
-    code, output, errors = run("check", "--config", good, "--dovecot")
+    code, output, errors = run("check", "--config", good)
 
-    assert (code, output) == (1, "")
-    assert errors == "policyd: listen.dovecot_key_file: [Errno 2] No such file or directory: '/nowhere'\n"
+    assert (code, errors) == (1, "")
+    assert output.splitlines()[1:5] == [
+        "error: listen.dovecot_key_file /nowhere: the file is not there",
+        "write:",
+        "# shell",
+        "policyd init-key --file /nowhere",
+    ]
 
 
 def test_the_environment_names_the_file(good: Path) -> None:

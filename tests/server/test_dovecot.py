@@ -209,7 +209,7 @@ def test_a_key_that_cannot_be_read_any_more(key_file: Path, caplog: pytest.LogCa
 
 def test_no_key_no_start(tmp_path: Path) -> None:
     """The error names the command that makes one."""
-    with pytest.raises(ListenError, match=r"No such file or directory \(policyd init-key --file "):
+    with pytest.raises(ListenError, match=r"the file is not there \(policyd init-key --file "):
         Key(str(tmp_path / "none"))
 
 

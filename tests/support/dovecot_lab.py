@@ -32,6 +32,7 @@ class Lab:
     def __init__(self, directory: Path) -> None:
         self.file, self.key_file = directory / "dovecot.conf", directory / "key"
         self.key_file.write_text(KEY)
+        self.key_file.chmod(0o640)
         self._text, self._inside = "", ""
 
     def good(self) -> "Lab":
