@@ -7,6 +7,7 @@ from policyd.model import Action, Charge, LoginRequest, Outcome, Verdict
 from policyd.policy.decide import ACCEPT, decide, refuse_suspended
 from policyd.policy.logins import LoginPlanner, client_of, is_known, known_charge
 from policyd.policy.plan import ChargePlan
+from policyd.policy.subject import is_hosted
 from policyd.status import Gauge, gauge
 from policyd.store.base import Call, Op
 from policyd.store.index import Entry
@@ -17,7 +18,8 @@ from policyd.store.redis import RedisStore
 class ExplainedLogin:
     """The verdict on a login, and the counters that look at it, those of its client's failures first.
 
-    ``known`` says that somebody logged in from the client lately, so that its failures refuse nobody.
+    ``known`` says that somebody logged in from the client lately, so that its failures refuse nobody;
+    ``hosted`` that the account is a customer's: policyd knows domains, and not which mailboxes there are.
     """
 
     mailbox: str
@@ -26,6 +28,7 @@ class ExplainedLogin:
     action: str
     why: str
     known: bool
+    hosted: bool
     gauges: tuple[Gauge, ...]
 
 
@@ -47,7 +50,8 @@ async def explain_login(config: Config, store: RedisStore, request: LoginRequest
         outcome = await _held(store, plan)
         verdict = verdict if verdict.action is not Action.ACCEPT else decide(plan, outcome)
         gauges += _gauges(config, plan, outcome)
-    return _explained(plan, verdict, gauges, known=known)
+    hosted = is_hosted(config, plan.traffic.account)
+    return _explained(plan, verdict, gauges, known=known, hosted=hosted)
 
 
 async def _if_suspended(store: RedisStore, plan: ChargePlan) -> Verdict:
@@ -69,9 +73,9 @@ def _gauges(config: Config, plan: ChargePlan, outcome: Outcome) -> list[Gauge]:
     ]
 
 
-def _explained(plan: ChargePlan, verdict: Verdict, gauges: list[Gauge], *, known: bool) -> ExplainedLogin:
+def _explained(plan: ChargePlan, verdict: Verdict, gauges: list[Gauge], *, known: bool, hosted: bool) -> ExplainedLogin:
     why = verdict.text or ("exempt" if plan.spared else "" if gauges else "no limit looks at it")
     traffic = plan.traffic
     return ExplainedLogin(
-        traffic.user, traffic.account, plan.terms.plan, verdict.action.value, why, known, tuple(gauges)
+        traffic.user, traffic.account, plan.terms.plan, verdict.action.value, why, known, hosted, tuple(gauges)
     )

@@ -98,17 +98,20 @@ class EventsAnswer(TypedDict):
 
 
 class Held(TypedDict):
-    """What a counter held when it was emptied."""
+    """What a counter held when it was emptied, and until when it refused."""
 
     subject: str
     limit: str
     used: int
     max: int
+    resumes: str
 
 
 class ResetAnswer(TypedDict):
-    """The counters that were emptied."""
+    """The counters that were emptied. ``hosted``: the account is a customer's."""
 
+    account: str
+    hosted: bool
     reset: list[Held]
 
 

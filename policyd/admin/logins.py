@@ -10,6 +10,8 @@ from policyd.errors import RequestError
 from policyd.event import Event, EventKind
 from policyd.explain import ExplainedLogin, explain_login
 from policyd.model import LoginCommand, LoginRequest
+from policyd.policy.logins import is_client_account
+from policyd.policy.subject import is_hosted
 from policyd.server.admin import AdminRequest, Route
 from policyd.server.taken import Word
 from policyd.status import Gauge
@@ -57,7 +59,8 @@ class LoginRoutes:
             await forget(parts.store, gauge.account, gauge.limit, gauge.subject)
             await parts.trail.write(_event(parts, gauge, who, REASON.of(request.body)))
             _log.info("%s resets %s of %s, %d of %d used", who, gauge.limit, gauge.subject, gauge.used, gauge.max)
-        return {"reset": [_held(gauge) for gauge in chosen]}
+        hosted = is_client_account(meant.account) or is_hosted(parts.config.now, meant.account)
+        return {"account": meant.account, "hosted": hosted, "reset": [_held(gauge) for gauge in chosen]}
 
 
 def _event(parts: Parts, gauge: Gauge, who: str, reason: str) -> Event:
@@ -66,4 +69,6 @@ def _event(parts: Parts, gauge: Gauge, who: str, reason: str) -> Event:
 
 
 def _held(gauge: Gauge) -> Held:
-    return {"subject": gauge.subject, "limit": gauge.limit, "used": gauge.used, "max": gauge.max}
+    return {
+        "subject": gauge.subject, "limit": gauge.limit, "used": gauge.used, "max": gauge.max, "resumes": gauge.resumes,
+    }  # fmt: skip

@@ -9,7 +9,7 @@ from policyd.errors import RequestError
 from policyd.event import Event, EventKind
 from policyd.model import UNLISTED, PolicyRequest
 from policyd.policy.decide import moment
-from policyd.policy.subject import Subject
+from policyd.policy.subject import Subject, is_hosted
 from policyd.policy.suspendable import SubjectKind, suspendable
 from policyd.policy.traffic import Attribution
 from policyd.server.admin import AdminRequest, Route
@@ -82,7 +82,7 @@ class SuspendRoutes:
         return meant
 
     def _place(self, meant: Subject) -> Place:
-        hosted = meant.account in self._parts.config.now.accounts.plans or meant.account.startswith("user:")
+        hosted = is_hosted(self._parts.config.now, meant.account)
         return {"name": meant.name, "hosted": hosted, "state_directory": self._parts.state_directory}
 
     async def _tell(self, kind: EventKind, what: Suspended) -> None:

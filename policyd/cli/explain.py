@@ -7,7 +7,7 @@ from rich.console import Console
 
 from policyd.cli.client import AdminClient
 from policyd.cli.explained import print_mail, print_story
-from policyd.cli.output import ADMIN, AdminOption, JsonOption, print_json, printable, reported, usage
+from policyd.cli.output import ADMIN, AdminOption, JsonOption, print_json, printable, reported, usage, warn_of_a_slip
 from policyd.cli.query import attributes_of
 from policyd.cli.status import usage_table
 from policyd.conf.issues import did_you_mean
@@ -104,6 +104,7 @@ def _explain_login(daemon: AdminClient, login: str, protocol: str, client: str, 
         print(f"{client} is known: somebody logged in from there lately, so its failures refuse nobody")
     if answer["gauges"]:
         Console(highlight=False).print(usage_table(answer["gauges"]))
+    warn_of_a_slip(login, answer, answer["gauges"])
 
 
 def _because(why: str) -> str:

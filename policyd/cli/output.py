@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any, NoReturn
@@ -59,6 +59,14 @@ def usage(problem: str, cure: str) -> NoReturn:
 def warn(text: str) -> None:
     """Say something beside the output."""
     print(f"policyd: {text}", file=sys.stderr)
+
+
+def warn_of_a_slip(name: str, answer: Mapping[str, Any], counters: Sequence[Mapping[str, Any]]) -> None:
+    """Say what speaks for a mistyped name: an account that is nobody's, or an address whose counters are empty."""
+    if not answer["hosted"]:
+        warn(f"{printable(answer['account'])} is not hosted here: is {printable(name)} the right name?")
+    elif "@" in name and counters and not any(one["used"] or one["resumes"] for one in counters):
+        warn(f"nothing was counted lately for {printable(name)}: is that the right name?")
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401  # any JSON

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from policyd.cli.client import AdminClient
-from policyd.cli.output import ADMIN, AdminOption, JsonOption, print_json, printable, reported
+from policyd.cli.output import ADMIN, AdminOption, JsonOption, print_json, printable, reported, warn_of_a_slip
 
 
 def reset(
@@ -32,3 +32,4 @@ def reset(
         return
     for one in answer["reset"]:
         print(printable(f"{one['subject']}: {one['limit']} is empty again; {one['used']} of {one['max']} were used"))
+    warn_of_a_slip(subject, answer, answer["reset"])

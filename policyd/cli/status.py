@@ -25,6 +25,7 @@ from policyd.cli.output import (
     usage,
 )
 from policyd.errors import DaemonError
+from policyd.model import LOGIN_COUNTS
 from policyd.policy.decide import duration
 
 _EVERY = 2.0
@@ -130,13 +131,19 @@ def usage_table(gauges: list[dict[str, Any]], *, would_refuse: bool = False) -> 
     table.add_column("limit", overflow="fold")
     table.add_column("", no_wrap=True, min_width=_BAR)
     table.add_column("used", justify="right", no_wrap=True)
-    table.add_column("would refuse" if would_refuse else "flows again", no_wrap=True)
+    table.add_column("would refuse" if would_refuse else _again(gauges), no_wrap=True)
     for gauge in gauges:
         when = gauge["would_refuse"] if would_refuse else gauge["resumes"]
         used = f"{gauge['used']}/{gauge['max']} in {duration(gauge['window'])}"
         bar = _bar(gauge["used"], gauge["max"])
         table.add_row(Text(printable(gauge["subject"])), gauge["limit"], bar, used, local_time(when))
     return table
+
+
+def _again(gauges: list[dict[str, Any]]) -> str:
+    """Return what happens when one more fits: mail flows, a mailbox opens, or one here and the other there."""
+    logins = {gauge["counts"] in LOGIN_COUNTS for gauge in gauges}
+    return "again at" if len(logins) > 1 else "opens again" if True in logins else "flows again"
 
 
 def _history_table(gauges: list[dict[str, Any]]) -> Table:

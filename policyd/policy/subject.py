@@ -38,6 +38,11 @@ class Subject(NamedTuple):
         return self.name if self.kind in {SubjectKind.LIST, SubjectKind.MAILBOX} else self.address or self.account
 
 
+def is_hosted(config: Config, account: str) -> bool:
+    """Return whether an account is a customer's, or one of those that there are beside them."""
+    return account in config.accounts.plans or account == UNLISTED or account.startswith("user:")
+
+
 def find_subject(config: Config, named: str) -> Subject:
     """Return whom a name means, in any spelling. Raises UnknownSubjectError."""
     client = client_of(named.removeprefix("client:"))

@@ -96,10 +96,11 @@ def test_status_of_a_mailbox_and_of_a_client(site: LoginDaemon, subject: str, li
     """Checks used and when it unlocks; failures of an address."""
     site.login(4)
     site.fail(2, remote="198.51.100.1")
-    row = site.run("status", subject, TZ="UTC")[1].splitlines()[1]
+    heading, row, *_ = site.run("status", subject, TZ="UTC")[1].splitlines()
 
     assert row.split()[:4] == [subject, limit, "##########", "3/3" if subject == BOB else "2/2"]
     assert row.split()[-1] == ("22:26" if subject == BOB else "21:26")
+    assert heading.split()[-2:] == ["opens", "again"]
 
 
 def test_reset_unlocks(site: LoginDaemon) -> None:
@@ -152,6 +153,20 @@ def test_reset_what_is_not_there(site: LoginDaemon, words: tuple[str, ...], said
     assert errors.startswith(said)
 
 
+def test_explain_and_reset_of_a_name_that_may_be_mistyped(site: LoginDaemon) -> None:
+    """Both say that nothing was counted for a mailbox, or that its domain is not hosted; a lock is something."""
+    assert site.run("explain", "--login", "bbo@example.org")[2] == (
+        "policyd: nothing was counted lately for bbo@example.org: is that the right name?\n"
+    )
+    assert site.run("reset", "bob@exmaple.org")[2] == (
+        "policyd: exmaple.org is not hosted here: is bob@exmaple.org the right name?\n"
+    )
+    site.login(4)
+    site.advance(HOUR + 1000)
+    assert site.run("explain", "--login", BOB)[2] == ""
+    assert site.run("reset", BOB)[2] == ""
+
+
 # the key
 
 Init = Callable[..., tuple[int, str, str]]
@@ -180,13 +195,13 @@ def test_a_new_key(tmp_path: Path) -> None:
 
 
 def test_the_lines_are_those_of_the_readme(tmp_path: Path) -> None:
-    """What init-key prints for Dovecot is what the README has, but for the file and the nonce."""
+    """What init-key prints for Dovecot is what the README has, but for the file."""
     file = tmp_path / "dovecot.key"
     printed = init("--file", str(file))[1].replace(str(file), "/etc/policyd/dovecot.key").splitlines()
     recipe = [line for line in blocks("dovecot.conf policyd").splitlines() if not line.startswith("#")]
     mine = [line for line in printed if line.startswith("auth_policy_")]
 
-    assert [line.partition("nonce")[0] for line in mine] == [line.partition("nonce")[0] for line in recipe]
+    assert mine == recipe
 
 
 def test_a_key_is_not_overwritten(tmp_path: Path) -> None:
