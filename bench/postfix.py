@@ -138,7 +138,8 @@ def passes(services: Mapping[str, Asked]) -> dict[str, list[Result]]:
 def main() -> None:
     """Run the passes; print and write the section."""
     if os.geteuid():
-        raise SystemExit("only root can start a Postfix")
+        print("the cost in Postfix is not measured: only root can start one")
+        return
     noise = report.Noise()
     with ExitStack() as running:
         services = {

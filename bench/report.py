@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-HERE = Path(__file__).parent
-RESULTS = HERE / "RESULTS.md"
+from bench import setting
+
+RESULTS = setting.HERE / "RESULTS.md"
 _PYTHON, _DEBIAN = ("uvloop", "hiredis"), ("redis-server", "postfix", "policyd-rate-limit", "postfwd")
 
 
@@ -49,7 +50,8 @@ def machine() -> str:
         f"{os.cpu_count()} CPUs ({model[1] if model else platform.machine()}), {memory:.0f} GiB",
         f"Linux {platform.release()}",
         f"Python {platform.python_version()}",
-        *(f"{name} {version(name)}" for name in ("policyd", *_PYTHON)),
+        f"policyd {version('policyd')} ({'compiled' if setting.COMPILED.exists() else 'plain Python'})",
+        *(f"{name} {version(name)}" for name in _PYTHON),
         *(f"{name} {found}" for name in _DEBIAN if (found := _debian(name))),
     ]
     return ", ".join(parts)

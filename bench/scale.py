@@ -168,7 +168,7 @@ def main() -> None:
     table, one, memory = sizes()
     said = "\n\n".join(["## Scale", table, daemons(), noise.said()])
     report.write("scale", said)
-    report.write("capacity", capacity(one, memory), report.HERE / "capacity.md")
+    report.write("capacity", capacity(one, memory), setting.HERE / "capacity.md")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """What the benchmarks share: a configuration, a private Redis, a daemon, the load generator."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from grp import getgrgid
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,7 +17,7 @@ HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
 COMPILED = HERE.parent / ".venv-compiled" / "bin" / "policyd"
 DOMAINS, CONNECTIONS = 1000, 32
-_READY = 20.0
+_READY = 60.0
 
 LIMITS = {
     "domain-hourly": "counts: recipients, per: domain, window: 1h",
@@ -35,10 +37,10 @@ def configuration(
     names = list(LIMITS)[:limits]
     listed = "\n".join(f"  {name}: {{kind: rate, max: 100000000, {LIMITS[name]}}}" for name in names)
     (folder / "domains.map").write_text("".join(f"domain{number}.test\n" for number in range(domains)))
-    path = folder / "policyd.yaml"
+    path, group = folder / "policyd.yaml", getgrgid(os.getegid()).gr_name
     path.write_text(
         f"version: 1\n"
-        f"listen: {{postfix: ['unix:{folder}/policy'], postfix_group: root, admin: 'unix:{folder}/admin'}}\n"
+        f"listen: {{postfix: ['unix:{folder}/policy'], postfix_group: {group}, admin: 'unix:{folder}/admin'}}\n"
         f"store: {{url: 'unix://{store or folder / 'redis.sock'}', directory: {folder}/state}}\n"
         f"accounts: {{hosted: ['file:{folder}/domains.map'], default_plan: shared, settle: {settle}}}\n"
         f"exempt: {{recipients: ['postmaster@*', 'abuse@*']}}\nlimits:\n{listed}\n"
