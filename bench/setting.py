@@ -70,8 +70,12 @@ def policyd(config: Path) -> Iterator[Path]:
     """Run a daemon under a configuration, the compiled one where ``make`` has made it; returns its policy socket."""
     socket = config.parent / "policy"
     command = [str(COMPILED if COMPILED.exists() else BIN / "policyd"), "serve", "--config", str(config)]
-    with (config.parent / "decisions.log").open("wb") as log, running(command, config.parent / "admin", stderr=log):
-        yield socket
+    log = config.parent / "decisions.log"
+    try:
+        with log.open("wb") as to, running(command, config.parent / "admin", stderr=to):
+            yield socket
+    except NotStartedError as failed:
+        raise SystemExit(f"{failed}\n{log.read_text()[-1000:]}") from failed
 
 
 def started(folder: Path) -> int:
@@ -89,6 +93,10 @@ def _command(process: Path) -> bytes:
         return b""
 
 
+class NotStartedError(Exception):
+    """A program that is to be measured does not start."""
+
+
 @contextmanager
 def running(command: list[str], socket: Path, **options: Any) -> Iterator[subprocess.Popen[bytes]]:  # noqa: ANN401
     """Run a program until the block ends; the block begins when its socket is there."""
@@ -103,11 +111,13 @@ def running(command: list[str], socket: Path, **options: Any) -> Iterator[subpro
 
 
 def wait_for(socket: Path, process: subprocess.Popen[bytes] | None = None) -> None:
-    """Return when a socket is there; end with a message when that takes too long, or its program has ended."""
-    deadline = time.monotonic() + _READY
+    """Return when a socket is there."""
+    begun = time.monotonic()
     while not socket.exists():
-        if (process and process.poll() is not None) or time.monotonic() > deadline:
-            raise SystemExit(f"nobody listens on {socket}{f': {process.args!r} did not start' if process else ''}")
+        if process and process.poll() is not None:
+            raise NotStartedError(f"{process.args!r} ended with {process.returncode}")
+        if time.monotonic() > begun + _READY:
+            raise NotStartedError(f"nobody listens on {socket} after {_READY:.0f} s")
         time.sleep(0.02)
 
 
