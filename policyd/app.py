@@ -9,10 +9,8 @@ Redis (10 s).
 """
 
 import asyncio
-import gc
 import logging
 import os
-import signal
 import socket
 import sys
 from collections.abc import Coroutine, Sequence
@@ -65,6 +63,7 @@ from policyd.store.index import Index
 from policyd.store.last import LastLogins
 from policyd.store.offences import Offences
 from policyd.store.redis import RedisStore, Server, Watch, read_password
+from policyd.store.seen import SeenLists
 from policyd.store.trail import Trail
 from policyd.striker import Striker
 from policyd.suspension import Suspensions
@@ -120,7 +119,9 @@ class App:
         recorder, kernel = self._recorder, Kernel()
         self._running.callback(kernel.close)
         owners = Owners(kernel.owning, self._clock)
-        self.service = Service(config, self.store, recorder, self._clock, owners=owners, mirror=self.suspensions)
+        self.service = Service(
+            config, self.store, recorder, self._clock, owners=owners, mirror=self.suspensions, seen=self.seen
+        )
         self.logins = LoginService(
             config, self.store, self._login_recorder, self._clock, mirror=self.suspensions, last_logins=self.last_logins
         )
@@ -162,7 +163,7 @@ class App:
         self.metrics.watch_breaker(lambda: self.store.breaker_open)
         self._running.push_async_callback(self._close_store)
         self.index, self.trail, self.last_logins = Index(self.store), Trail(self.store), LastLogins(self.store)
-        self.suspensions = Suspensions(self.store)
+        self.suspensions, self.seen = Suspensions(self.store), SeenLists(self.store)
         self.metrics.count_suspended(self.suspensions.accounts)
         self.notices = Notices(lambda: self.config.now, self.store, NoticeMetrics(self.registry))
         self.trail.on_event(self.notices.note)
@@ -171,7 +172,9 @@ class App:
         kept = Kept(self.metrics, self.lines, self.index, self.trail, usages, striker)
         self._recorder = DecisionRecorder(kept, self._clock.now)
         self._login_recorder = LoginRecorder(kept, self._clock.now)
-        upkeep = Upkeep(self.store, usages, self.index, self.trail, self.last_logins, self.suspensions, striker)
+        upkeep = Upkeep(
+            self.store, usages, self.index, self.trail, self.last_logins, self.suspensions, self.seen, striker
+        )
         keeping = asyncio.create_task(upkeep.run(self._clock))
         self._running.push_async_callback(upkeep.end, keeping)
 
@@ -258,38 +261,6 @@ def build(
 ) -> App:
     """Return a daemon that is not started yet."""
     return App(config, clock or SystemClock(), path, state_directory or config.store.directory)
-
-
-async def run(config: Config, path: Path, state_directory: str) -> None:
-    """Run the daemon until SIGTERM or SIGINT. SIGHUP reloads ``path``, also one that the caller has blocked.
-
-    Raises ListenError, StateDirectoryError, StoreError when it cannot start.
-    """
-    app = build(config, path=path, state_directory=state_directory)
-    loop, ending = asyncio.get_running_loop(), asyncio.Event()
-    starting = loop.create_task(app.start())
-
-    def end() -> None:
-        if not ending.is_set():
-            ending.set()
-            starting.cancel()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end)
-    loop.add_signal_handler(signal.SIGHUP, app.config.reload_soon)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
-    try:
-        await starting
-    except asyncio.CancelledError:
-        _log.info("ended before it was ready")
-        return
-    # What is there now stays: looking through it in each full collection stalls the loop for 20 ms.
-    gc.collect()
-    gc.freeze()
-    await ending.wait()
-    _log.info("ending: what was asked is answered first")
-    await app.stop()
-    _log.info("ended")
 
 
 async def _end(task: asyncio.Task[None]) -> None:

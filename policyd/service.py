@@ -16,10 +16,12 @@ from policyd.conf.schema import Accounts, Config
 from policyd.delay import Delays
 from policyd.errors import StoreError
 from policyd.model import Action, Outcome, PolicyRequest, Verdict
-from policyd.policy.decide import ACCEPT, accepted, decide, refuse_post, refuse_suspended
+from policyd.policy.decide import ACCEPT, accepted, decide, refuse_suspended
 from policyd.policy.pace import longest_wait, without_wait
 from policyd.policy.plan import MOST_RECIPIENTS, ChargePlan, Planner
 from policyd.policy.roster import Roster
+from policyd.policy.sizes import Seen
+from policyd.posts import Posts, Refused
 from policyd.settlement import Conversation, Kind, OpenMessage, OpenMessages
 from policyd.store.base import Call, Op, Record, Store
 from policyd.suspension import Mirror
@@ -79,9 +81,11 @@ class Service:
     """Decides requests under the Config in force. ``configure`` swaps it whole."""
 
     def __init__(
-        self, config: Config, store: Store, recorder: Recorder, clock: Clock, *, owners: Owners, mirror: Mirror
-    ) -> None:
+        self, config: Config, store: Store, recorder: Recorder, clock: Clock,
+        *, owners: Owners, mirror: Mirror, seen: Seen,
+    ) -> None:  # fmt: skip
         self._planner, self._owners, self._mirror = Planner(config), owners, mirror
+        self._posts = Posts(store, mirror, seen)
         self._store, self._recorder, self._clock = store, recorder, clock
         self._messages = OpenMessages(clock, self._give_back, recorder.settle_lost)
         self.delays = Delays(clock, config.delay)
@@ -102,6 +106,7 @@ class Service:
 
     def closed(self, conversation: Conversation, *, by_us: bool) -> None:
         """Note that a connection is gone; a close of our own says nothing about its message."""
+        conversation.gone = True
         if by_us:
             self._messages.closed_by_us(conversation, OPEN)
         else:
@@ -114,8 +119,8 @@ class Service:
         if accounts.settle_at_end:
             self._messages.seen(conversation, request)
         now = self._clock.now()
-        shut = self._mirror.door(request.recipient, accounts.delimiter, now) if state == RCPT else None
-        if not _costs(accounts, state) and shut is None:
+        post = self._posts.find(planner, request, now) if state == RCPT else None
+        if post is None and not _costs(accounts, state):
             respond(ACCEPT)
             return
         message = conversation.message if accounts.settle_at_end else None
@@ -125,8 +130,8 @@ class Service:
         else:
             plan = planner.plan_message(request, now, owner, message.traffic if message else None)
         decision = Decision(planner.config, conversation, request, plan, started, respond)
-        if shut is not None:
-            self._answer(decision, refuse_post(plan.traffic.kind, shut), None)
+        if post is not None:
+            self._posts.ask(planner, post, plan, partial(self._knocked, decision))
         elif state == RCPT:
             self._recipient(decision)
         elif accounts.charge_at_end and message is None:
@@ -136,8 +141,20 @@ class Service:
 
     # RCPT
 
+    def _knocked(self, decision: Decision, refused: Refused | None) -> None:
+        """Answer a post that a list does not take, or go on with it."""
+        if decision.conversation.gone:
+            decision.respond(None)
+        elif refused is not None:
+            self._answer(decision._replace(plan=refused.plan), refused.verdict, refused.outcome)
+        elif _costs(decision.config.accounts, RCPT):
+            self._recipient(decision)
+        else:
+            decision.respond(ACCEPT)
+
     def _recipient(self, decision: Decision) -> None:
         conversation, request, plan = decision.conversation, decision.request, decision.plan
+        self._posts.mailed(plan.traffic, self._clock.now())
         message = None
         if decision.config.accounts.settle_at_end and plan.traffic.account and request.instance:
             message = self._messages.opened(conversation, request, plan.traffic)
@@ -181,7 +198,7 @@ class Service:
             self._leave(decision, place)
             self._without_store(decision, outcome)
             return
-        verdict = decide(decision.plan, outcome, decision.config.schedules)
+        verdict = decide(decision.plan, outcome, decision.config.schedules, partial(self._posts.family, self._planner))
         if message is not None:
             message.fingerprint = _fingerprint(decision.request)
             message.charged = message.charged or outcome.admitted

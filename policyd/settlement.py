@@ -56,12 +56,12 @@ class OpenMessage:
 
 
 class Conversation:
-    """What policyd remembers of one connection: whose it is, and the message it speaks of."""
+    """What policyd remembers of one connection: whose it is, the message it speaks of, and whether it is gone."""
 
-    __slots__ = ("host", "message")
+    __slots__ = ("gone", "host", "message")
 
     def __init__(self, host: str) -> None:
-        self.host = host
+        self.host, self.gone = host, False
         self.message: OpenMessage | None = None
 
 

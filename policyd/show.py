@@ -6,9 +6,10 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from policyd.address import normalise_domain
+from policyd.conf.listed import Lists
 from policyd.conf.rendering import fields, known_list, openings, origin, summary
 from policyd.conf.schedules import DAYS
-from policyd.conf.schema import Config, Limit, Lists, Schedule, Terms
+from policyd.conf.schema import Config, Limit, Schedule, Terms
 from policyd.conf.units import duration_text
 from policyd.policy.schedule import Opening
 from policyd.policy.schedule import openings as next_openings

@@ -11,6 +11,7 @@ from policyd.event import Event, EventKind
 from policyd.store.index import Index
 from policyd.store.last import LastLogins
 from policyd.store.redis import RedisStore
+from policyd.store.seen import SeenLists
 from policyd.store.trail import Trail
 from policyd.striker import Striker
 from policyd.suspension import Suspensions
@@ -31,6 +32,7 @@ class Upkeep:
     trail: Trail
     last_logins: LastLogins
     suspensions: Suspensions
+    seen: SeenLists
     striker: Striker
 
     async def run(self, clock: Clock) -> None:
@@ -52,7 +54,8 @@ class Upkeep:
         await self._write()
 
     async def _refresh(self, now: int) -> None:
-        """Renew the mirror; that a suspension has ended by itself is an event, too."""
+        """Renew the mirror, and which lists there are; that a suspension has ended by itself is an event, too."""
+        await self.seen.refresh(now)
         with suppress(StoreError):
             for one in await self.suspensions.refresh(now):
                 event = Event(now, EventKind.RESUME, one.account, one.subject, "policyd", "its time is over")

@@ -18,14 +18,14 @@ ROOMS = [
     {"store"},
     {"settlement", "suspension", "striker", "raises", "owner", "delay"},
     {"status", "over", "history", "public", "explain", "story", "show"},
-    {"service", "logins", "replay"},
+    {"posts", "service", "logins", "replay"},
     {"metrics", "fullest", "log"},
     {"verdicts", "recorder", "login_recorder", "outlook"},
     {"server"},
     {"audit", "mailqueue", "dns", "notices", "mailman"},
     {"reload", "watch", "dnswatch", "rosterwatch", "upkeep"},
     {"admin"},
-    {"app", "endpoints"},
+    {"app", "endpoints", "running"},
     {"cli", "__main__"},
 ]
 """The rooms from low to high; a module imports from its own room and from lower ones."""

@@ -39,7 +39,7 @@ def serve(
     # Only here, so that no other command waits half a second for the imports of a server.
     import uvloop  # noqa: PLC0415
 
-    from policyd.app import run  # noqa: PLC0415
+    from policyd.running import run  # noqa: PLC0415
 
     setup_logging(sys.stderr)
     with reported():

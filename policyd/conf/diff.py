@@ -10,12 +10,13 @@ from enum import Enum
 
 from policyd.conf import rendering, units
 from policyd.conf.issues import joined
+from policyd.conf.listed import KnownList, Lists
 from policyd.conf.notice import NotifySettings
-from policyd.conf.schema import Accounts, Config, DnsSettings, KnownList, Limit, Lists, Schedule, Terms
+from policyd.conf.schema import Accounts, Config, DnsSettings, Limit, Schedule, Terms
 from policyd.conf.software import MailmanSettings
 
 MOST_DOMAINS = 20
-_MILLISECONDS = frozenset({"timeout", "policy_timeout", "every"})
+_MILLISECONDS = frozenset({"timeout", "policy_timeout", "every", "gives_up_after"})
 _BY_DOMAIN = frozenset({"plans", "changed", "contacts", "origins"})
 _MOMENTS = {"charge_at_end": "charge_at", "settle_at_end": "settle"}
 _WRITTEN = {"sender": "from"}
@@ -76,6 +77,10 @@ def _lists(old: Lists, new: Lists) -> Iterator[str]:
     yield from _field("lists.users", old.users, new.users)
     yield from _field("lists.patterns", old.patterns, new.patterns)
     yield from _named("lists.known", _known(old.known), _known(new.known))
+    yield from _field("lists.mailing_over", old.mailing_over, new.mailing_over)
+    yield from _field("lists.seen_slack", f"{old.seen_slack}%", f"{new.seen_slack}%")
+    yield from _field("lists.outside_hours", old.outside_hours, new.outside_hours)
+    yield from _field("lists.gives_up_after", old.gives_up_after, new.gives_up_after)
 
 
 def _section(name: str, old: Section | None, new: Section | None) -> Iterator[str]:

@@ -1,11 +1,13 @@
 """The section ``lists``: how list software is known."""
 
 from policyd.address import normalise
+from policyd.conf import units
 from policyd.conf.issues import At, Place, shown
-from policyd.conf.schema import KnownList, Lists
+from policyd.conf.listed import KnownList, Lists
 from policyd.conf.structures import NOTHING, Key, ListOf, MapOf, Pair, Values, table
-from policyd.conf.values import Unfit, Value, name, text, whole_number
+from policyd.conf.values import Unfit, Value, duration, name, text, whole_number, word
 from policyd.errors import PatternError
+from policyd.model import Action
 from policyd.pattern import SenderPattern, sender_pattern
 
 MOST_RECIPIENTS = 200
@@ -91,23 +93,35 @@ SEEN_SLACK = Key(
     Value(_percent, "a percentage", "10%", {"type": "string", "pattern": "^[0-9]{1,3}%$"}),
     "By how much a list may be larger whose size only its mailings have shown: members come and go.",
 )
+OUTSIDE_HOURS = Key(
+    "outside_hours",
+    word(Action, "something to do with a post", "accept", only=(Action.ACCEPT, Action.DEFER, Action.REJECT)),
+    "What a post hears whose mailing would wait for its hours: accept (it waits; the default), defer or reject.",
+)
+GIVES_UP_AFTER = Key(
+    "gives_up_after",
+    duration("5d", units.HOUR, 31 * units.DAY),
+    "When the list software gives up what it could not mail: delivery_retry_period of Mailman (default: 5d).",
+)
 
 LISTS = table(
-    CONTEXTS, USERS, PATTERNS, KNOWN, MAILING_OVER, SEEN_SLACK,
+    CONTEXTS, USERS, PATTERNS, KNOWN, MAILING_OVER, SEEN_SLACK, OUTSIDE_HOURS, GIVES_UP_AFTER,
     example="{contexts: [mailman], users: [list]}",
-    later=("outside_hours",),
 )  # fmt: skip
 
 
 def lists(values: Values, at: At) -> Lists:
     """Return how list software is known."""
+    default = Lists()
     return Lists(
         frozenset(values.get(CONTEXTS, ())),
         frozenset(values.get(USERS, ())),
         values.get(PATTERNS, ()),
         _known(values.get(KNOWN, ()), at.key(KNOWN.name)),
-        values.get(MAILING_OVER, Lists().mailing_over),
-        values.get(SEEN_SLACK, Lists().seen_slack),
+        values.get(MAILING_OVER, default.mailing_over),
+        values.get(SEEN_SLACK, default.seen_slack),
+        values.get(OUTSIDE_HOURS, default.outside_hours),
+        values.get(GIVES_UP_AFTER, default.gives_up_after),
     )
 
 

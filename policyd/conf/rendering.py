@@ -5,8 +5,9 @@ from itertools import groupby
 
 from policyd.conf import units
 from policyd.conf.limits import UNLIMITED
+from policyd.conf.listed import KnownList
 from policyd.conf.schedules import ALL_DAY, DAYS, Hours
-from policyd.conf.schema import KnownList, Limit, PaceLimit, RateLimit, Schedule, SizeLimit
+from policyd.conf.schema import Limit, PaceLimit, RateLimit, Schedule, SizeLimit
 from policyd.conf.strikes import shown_strikes
 from policyd.model import LOGIN_COUNTS, Counts, MailProtocol, Per, TrafficKind, Way
 

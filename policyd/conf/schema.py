@@ -12,12 +12,12 @@ from ipaddress import IPv4Network, IPv6Network
 from zoneinfo import ZoneInfo
 
 from policyd.conf.bounds import DelayBounds
+from policyd.conf.listed import Lists
 from policyd.conf.notice import NotifySettings
 from policyd.conf.penalty import SpamTraps, Strikes
 from policyd.conf.software import MailmanSettings
 from policyd.errors import Issue
 from policyd.model import Action, Counts, Family, MailProtocol, Mode, Per, Recipients, TrafficKind
-from policyd.pattern import SenderPattern
 
 Network = IPv4Network | IPv6Network
 
@@ -208,31 +208,6 @@ class Exempt:
     recipients: tuple[str, ...] = ()
     logins: tuple[str, ...] = ()
     clients: tuple[Network, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class KnownList:
-    """A list whose envelope sender does not show it. ``size`` None: the configuration does not say."""
-
-    posting: str
-    size: int | None = None
-    family: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Lists:
-    """How list software is known: by ``contexts`` (policy_contexts or ports) and Unix ``users`` of its own.
-
-    ``patterns`` and ``known`` are of envelope senders, beside those that are built in. A mailing has more than
-    ``mailing_over`` recipients; ``seen_slack`` is the grace, in percent, of a size that only mailings have shown.
-    """
-
-    contexts: frozenset[str] = frozenset()
-    users: frozenset[str] = frozenset()
-    patterns: tuple[SenderPattern, ...] = ()
-    known: Mapping[str, KnownList] = field(default_factory=dict)
-    mailing_over: int = 20
-    seen_slack: int = 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """From the store's outcome to the verdict, and to the one line of text that explains it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
@@ -12,6 +12,7 @@ from policyd.model import (
     CounterType,
     Counts,
     Outcome,
+    Per,
     Suspension,
     TrafficKind,
     Usage,
@@ -27,10 +28,22 @@ LONGEST_TEXT = 199
 
 _SEVERITY = {Action.ACCEPT: 0, Action.QUARANTINE: 1, Action.DEFER: 2, Action.REJECT: 3}
 _NO_SCHEDULES: Mapping[str, Schedule] = MappingProxyType({})
+_ROOM, _MOST_NAMES = 48, 8
+"""Characters of a list's name, and of the names of a family, of which so many are looked at."""
+
 _UNITS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"))
 
+Family = Callable[[SizeLimit, str], Sequence[str]]
+"""Returns the names of the lists that a limit judges together with one of a posting address."""
 
-def decide(plan: ChargePlan, outcome: Outcome, schedules: Mapping[str, Schedule] = _NO_SCHEDULES) -> Verdict:
+
+def _alone(limit: SizeLimit, posting: str) -> Sequence[str]:  # noqa: ARG001  # a Family
+    return ()
+
+
+def decide(
+    plan: ChargePlan, outcome: Outcome, schedules: Mapping[str, Schedule] = _NO_SCHEDULES, family: Family = _alone
+) -> Verdict:
     """Return the verdict on a request; ``schedules`` say when those open that lift a limit.
 
     Of several limits that refuse, the severest action is taken, then the one that is over for longest.
@@ -49,7 +62,8 @@ def decide(plan: ChargePlan, outcome: Outcome, schedules: Mapping[str, Schedule]
         if (_SEVERITY[action], fits_at) > worst:
             worst = (_SEVERITY[action], fits_at)
             if isinstance(limit, SizeLimit):
-                text = size_text(limit, charge.subject, usage, plan.terms.plan, _opens(limit, schedules, outcome.now))
+                who = whose(limit, charge.subject, family(limit, plan.traffic.list))
+                text = size_text(limit, who, usage, plan.terms.plan, opens(limit, schedules, outcome.now))
             else:
                 text = _text(limit, charge.cost, usage)
             found = Verdict(action, text, index)
@@ -81,12 +95,6 @@ def refuse_suspended(kind: TrafficKind, suspension: Suspension) -> Verdict:
     return Verdict(action, f"{what} is suspended{until}; ref {suspension.ref}", suspended=suspension)
 
 
-def refuse_post(kind: TrafficKind, suspension: Suspension) -> Verdict:
-    """Return the refusal of a post to a suspended list, which tells an author outside nothing about it."""
-    action = Action.REJECT if kind in {TrafficKind.USER, TrafficKind.INBOUND} else Action.DEFER
-    return Verdict(action, f"This list cannot take posts now; ref {suspension.ref}", suspended=suspension)
-
-
 def action_over(limit: Limit, kind: TrafficKind, usage: Usage) -> Action:
     """Return what is done over a limit.
 
@@ -114,16 +122,27 @@ def duration(window: int) -> str:
     return f"{window}ms"
 
 
-def size_text(limit: SizeLimit, subject: str, usage: Usage, plan: str, opens: int | None) -> str:
+def whose(limit: SizeLimit, subject: str, family: Sequence[str]) -> str:
+    """Return which list has too many addresses, or which lists have them together: as many as there is room for."""
+    if limit.per is Per.LIST or not family:
+        return f"{subject if len(subject) <= _ROOM else f'{subject[: _ROOM - 3]}...'} has"
+    shown = list(family[:_MOST_NAMES])
+    while len(shown) > 1 and len(", ".join(shown)) > _ROOM:
+        shown.pop()
+    more = f" and {len(family) - len(shown)} more" if len(family) > len(shown) else ""
+    return f"{', '.join(shown)[:_ROOM]}{more} together have"
+
+
+def size_text(limit: SizeLimit, who: str, usage: Usage, plan: str, opens: int | None) -> str:
     """Return why a list, or a family of lists, is too large, and when it may mail: then, or on another plan."""
     ref = f"ref {usage.episode.ref}" if usage.episode and usage.episode.ref else ""
     addresses = "addresses that nobody had to confirm" if limit.unconfirmed else "addresses"
-    what = f"{subject} has {usage.used} {addresses}, {usage.max} are allowed on plan {plan}"
+    what = f"{who} {usage.used} {addresses}, {usage.max} are allowed on plan {plan}"
     when = f"mail flows from {moment(opens)} on" if opens is not None else ""
     return _line(limit.name, "; ".join(part for part in (what, when, ref) if part))
 
 
-def _opens(limit: Limit, schedules: Mapping[str, Schedule], now: int) -> int | None:
+def opens(limit: Limit, schedules: Mapping[str, Schedule], now: int) -> int | None:
     """Return when a limit that is in force will be lifted, None for never."""
     schedule = schedules.get(limit.lifted_by)
     return next_change(schedule, now) if schedule is not None else None

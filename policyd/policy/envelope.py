@@ -7,7 +7,7 @@ recognised here is only a claim until the sender is known by other means (policy
 import re
 
 from policyd.address import Address, normalise
-from policyd.conf.schema import Lists
+from policyd.conf.listed import Lists
 from policyd.model import PolicyRequest
 from policyd.pattern import SenderPattern, sender_pattern
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from fnmatch import translate
 from typing import NamedTuple
 
-from policyd.address import normal_form, normalise
+from policyd.address import Address, normal_form, normalise
 from policyd.conf.schema import Config, Limit, PaceLimit, RateLimit, SizeLimit, Terms
 from policyd.model import Charge, Counts, Member, Per, PolicyRequest, Recipients, Sure, Traffic
 from policyd.policy.bulk import passed_by
@@ -81,13 +81,17 @@ class Planner:
         """Plan from now on with what the list software says of its lists; no standing depends on it."""
         self.lists = KnownLists(self.config.lists.known, roster)
 
+    def of_list(self, posting: Address) -> Traffic | None:
+        """Return what a list mails to its members, None for one that is not hosted here."""
+        return self._attribution.of_list(posting, Sure.VERIFIED)
+
     def plan(self, request: PolicyRequest, now: int, owner: Owner = nobody) -> ChargePlan:
         """Return the charges of one recipient (RCPT) at ``now``, in ms since the epoch.
 
         ``owner`` is asked only where the Unix user changes who is charged.
         """
         standing = self._standing(request, owner)
-        exempt = self._is_exempt(request, request.recipient)
+        exempt = self.is_exempt(request, request.recipient)
         if standing.usual is not None and not exempt:
             return standing.usual
         return self._plan(standing, request, now, 1, exempt=exempt)
@@ -105,8 +109,15 @@ class Planner:
         if known is not None and known != standing.traffic:
             standing = self._new_standing(known, request)
         recipients = min(request.recipient_count, MOST_RECIPIENTS)
-        exempt = self._is_exempt(request, request.recipient if recipients == 1 else "")
+        exempt = self.is_exempt(request, request.recipient if recipients == 1 else "")
         return _without_members(self._plan(standing, request, now, recipients, exempt=exempt))
+
+    def is_exempt(self, request: PolicyRequest, recipient: str) -> bool:
+        """Return whether the client is exempt, or the recipient; "" is none in particular."""
+        networks = self.config.exempt.clients
+        if networks and within(request.client_address, networks):
+            return True
+        return self._is_exempt_recipient(recipient)
 
     def _standing(self, request: PolicyRequest, owner: Owner) -> _Standing:
         local = self._attribution.is_local(request.client_address)
@@ -207,13 +218,6 @@ class Planner:
             return False
         names = (normal_form(request.sasl_username, self._delimiter), traffic.user)
         return any(self._exempt_logins.match(name) for name in names)
-
-    def _is_exempt(self, request: PolicyRequest, recipient: str) -> bool:
-        """Return whether the client is exempt, or the recipient; "" is none in particular."""
-        networks = self.config.exempt.clients
-        if networks and within(request.client_address, networks):
-            return True
-        return self._is_exempt_recipient(recipient)
 
     def _is_exempt_recipient(self, recipient: str) -> bool:
         if self._exempt_recipients is None or not recipient:

@@ -3,11 +3,12 @@
 A roster's number is the best one; where it has none, the configuration's counts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import cached_property
 from types import MappingProxyType
 from typing import NamedTuple
 
-from policyd.conf.schema import KnownList
+from policyd.conf.listed import KnownList
 from policyd.model import Word
 
 
@@ -60,6 +61,17 @@ class KnownLists:
         self.named = {one.posting: one for one in known.values()}
         self.roster = roster
 
+    @cached_property
+    def _domains(self) -> dict[str, list[str]]:
+        found = dict[str, list[str]]()
+        for posting in self.postings():
+            found.setdefault(posting.rpartition("@")[2], []).append(posting)
+        return found
+
+    def of(self, domain: str) -> Collection[str]:
+        """Return the lists of a domain that are known."""
+        return self._domains.get(domain, ())
+
     def size(self, posting: str) -> KnownSize | None:
         """Return how large a list is, None where only its mailings can show it."""
         if posting in self.roster:
@@ -74,6 +86,10 @@ class KnownLists:
     def subscription(self, posting: str) -> Subscription | None:
         """Return how somebody gets into a list, None where its roster does not say it."""
         return self.roster[posting].subscription if posting in self.roster else None
+
+    def knows(self, posting: str) -> bool:
+        """Return whether an address is the posting address of a list that is known."""
+        return posting in self.roster or posting in self.named
 
     def postings(self) -> set[str]:
         """Return the posting addresses of all lists that are known."""

@@ -1,8 +1,10 @@
 """How large a list may be: its charge, and which lists are judged together."""
 
 import re
+from collections.abc import Collection
 from functools import lru_cache
 from hashlib import blake2b
+from typing import Protocol
 
 from policyd.address import normal_form
 from policyd.conf.schema import Config, SizeLimit
@@ -13,6 +15,18 @@ from policyd.policy.roster import KnownLists
 
 _NUMBERED = re.compile(r"(?:[-_.]?[0-9]+|[-_.][a-z])$", re.ASCII)
 _LONGEST_KEY = 64
+
+
+class Seen(Protocol):
+    """Who knows the lists that have mailed, by their posting addresses."""
+
+    def __contains__(self, posting: object) -> bool: ...
+
+    def of(self, domain: str) -> Collection[str]:
+        """Return those of a domain."""
+
+    def note(self, posting: str, now: int) -> None:
+        """Note that one mails."""
 
 
 def size_charge(
@@ -64,6 +78,14 @@ def size_subject(limit: SizeLimit, posting: str, lists: KnownLists) -> str:
     if limit.family is Family.ACCOUNT:
         return "(all lists)"
     return lists.family(posting) or f"{stem(posting)}*"
+
+
+def taken_together(limit: SizeLimit, posting: str, lists: KnownLists, seen: Seen) -> list[str]:
+    """Return the names of the lists of a domain that a limit judges together with one of them."""
+    domain, subject = posting.rpartition("@")[2], size_subject(limit, posting, lists)
+    known = {posting, *lists.of(domain), *seen.of(domain)}
+    family = [one for one in known if size_subject(limit, one, lists) == subject]
+    return sorted(one.rpartition("@")[0] for one in family)
 
 
 def stem(posting: str) -> str:

@@ -44,7 +44,7 @@ class Attribution:
             name = f"{user.lower()}@{customer}"
             return self._or_list(Traffic(TrafficKind.SCRIPT, customer, Sure.VERIFIED, name, str(sender)), request)
         if self._from_list_software(request, user):
-            found = self._list(self._envelopes.of_software(request.sender) or sender, Sure.VERIFIED)
+            found = self.of_list(self._envelopes.of_software(request.sender) or sender, Sure.VERIFIED)
             if found is not None:
                 return found
         if self.is_local(request.client_address):
@@ -74,7 +74,7 @@ class Attribution:
             return own
         return own._replace(kind=TrafficKind.LIST, sender=str(posting), list=str(posting))
 
-    def _list(self, posting: Address | None, sure: Sure) -> Traffic | None:
+    def of_list(self, posting: Address | None, sure: Sure) -> Traffic | None:
         """Return the traffic of a list that is hosted here, None when it is not."""
         account = self.hosted(posting.domain) if posting is not None else ""
         if not account:
@@ -110,7 +110,7 @@ class Attribution:
         if not request.sender:
             return Traffic(TrafficKind.SCRIPT, "", Sure.NOBODY, "", "")
         sure = Sure.VERIFIED if request.policy_context in self._accounts.verified_contexts else Sure.CLAIMED
-        found = self._list(self._envelopes.posting(request.sender), sure)
+        found = self.of_list(self._envelopes.posting(request.sender), sure)
         if found is not None:
             return found
         account = self._sender_account(sender)

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from policyd.conf import files
+from policyd.conf.listed import KnownList, Lists
 from policyd.conf.load import load
-from policyd.conf.schema import Endpoint, Exempt, KnownList, Listen, Lists, StoreSettings
+from policyd.conf.schema import Endpoint, Exempt, Listen, StoreSettings
 from policyd.errors import ConfigError
 from policyd.model import Action, Counts, Mode, Per
 from policyd.pattern import sender_pattern

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from policyd.conf.schema import KnownList, Lists
+from policyd.conf.listed import KnownList, Lists
 from policyd.model import Action, CounterType, Counts, Episode, Member, Outcome, Per, PolicyRequest, Usage
 from policyd.policy.decide import decide
 from policyd.policy.plan import Planner

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policyd.conf.schema import KnownList, Lists
+from policyd.conf.listed import KnownList, Lists
 from policyd.pattern import sender_pattern
 from policyd.policy.envelope import _MARKS, FAN_OUT, NOTICES, Envelopes
 

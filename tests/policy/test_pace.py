@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from policyd.conf.schema import Lists, Transport
+from policyd.conf.listed import Lists
+from policyd.conf.schema import Transport
 from policyd.model import (
     Action,
     Charge,

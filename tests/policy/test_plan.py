@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policyd.conf.schema import Config, Exempt, Lists, Schedule
+from policyd.conf.listed import Lists
+from policyd.conf.schema import Config, Exempt, Schedule
 from policyd.model import (
     UNLISTED,
     Action,

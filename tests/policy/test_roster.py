@@ -2,7 +2,7 @@
 
 import pytest
 
-from policyd.conf.schema import KnownList, Lists
+from policyd.conf.listed import KnownList, Lists
 from policyd.model import Per
 from policyd.policy.plan import Planner
 from policyd.policy.roster import KnownLists, KnownSize, RosterList, Source, Subscription

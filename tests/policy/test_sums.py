@@ -6,8 +6,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from policyd.conf.listed import Lists
 from policyd.conf.load import load
-from policyd.conf.schema import Lists, RateLimit, Schedule, SizeLimit, Transport
+from policyd.conf.schema import RateLimit, Schedule, SizeLimit, Transport
 from policyd.model import Action, Counts, Per, TrafficKind
 from policyd.policy.sums import fitting, sums
 from tests.support.config import HOUR, config, pace, rate

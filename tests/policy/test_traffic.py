@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policyd.conf.schema import KnownList, Lists
+from policyd.conf.listed import KnownList, Lists
 from policyd.model import UNLISTED, PolicyRequest, Sure, Traffic, TrafficKind
 from policyd.policy.traffic import _REMEMBERED_CLIENTS, Attribution, within
 from tests.support.config import MAILMAN, asked, by_login, config, locally, networks

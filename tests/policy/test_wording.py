@@ -5,7 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from policyd.conf.schema import Limit, Lists, Schedule, Transport
+from policyd.conf.listed import Lists
+from policyd.conf.schema import Limit, Schedule, Transport
 from policyd.model import PolicyRequest, Recipients, Sure, Traffic, TrafficKind
 from policyd.policy.plan import Planner
 from policyd.policy.traffic import Attribution

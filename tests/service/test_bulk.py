@@ -1,6 +1,7 @@
 """Who mails to many different recipients and is no registered list: told, or deferred, with the reason."""
 
-from policyd.conf.schema import Config, KnownList, Lists
+from policyd.conf.listed import KnownList, Lists
+from policyd.conf.schema import Config
 from policyd.model import Action, Counts, Per
 from policyd.policy.roster import NO_ROSTER
 from policyd.raises import Raises

@@ -1,40 +1,26 @@
 """Lists under the shipped plans: how large, and at which hours."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from policyd.conf.load import load
-from policyd.conf.schema import Config, KnownList, SizeLimit, Terms
-from policyd.model import Action, Mode
+from policyd.conf.listed import KnownList
+from policyd.conf.schema import Config
+from policyd.model import Action
 from policyd.policy.roster import NO_ROSTER, RosterList
 from policyd.raises import Raises
 from policyd.status import Status
 from policyd.store.index import Index
 from tests.support.clock import START
-from tests.support.config import config
 from tests.support.deciding import World
 
-CONFIG = Path(__file__).parents[2] / "config" / "policyd.yaml"
 HOUR = 3_600_000
 OPENS = START + 8 * HOUR + 2_000_000
 """START is a Thursday, 16:26:40 in New York: the next opening of off-peak is on Friday at 01:00."""
 
 CLOSES = OPENS + 7 * HOUR
 SATURDAY = CLOSES + 16 * HOUR
-
-
-@pytest.fixture(scope="module")
-def shipped() -> Config:
-    """Return the shipped configuration with its limits of size alone, enforced, for example.org."""
-    read, site = load(CONFIG), config()
-    plans = {
-        name: Terms(name, tuple(limit for limit in terms.limits if isinstance(limit, SizeLimit)))
-        for name, terms in read.plans.items()
-    }
-    return replace(read, mode=Mode.ENFORCE, plans=plans, accounts=site.accounts)
 
 
 def on(config_: Config, plan: str = "shared", known: int | None = None, slack: int = 10) -> Config:

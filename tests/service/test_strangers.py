@@ -7,11 +7,10 @@ import pytest
 
 from policyd.conf.schema import Config
 from policyd.model import Action
-from tests.service.test_sizes import HOUR, OPENS, is_too_large, on, shipped
+from tests.service.test_sizes import HOUR, OPENS, is_too_large, on
 from tests.support.clock import START
 from tests.support.deciding import World
 
-__all__ = ["shipped"]  # a fixture
 SOFTWARE = {"sasl_username": "", "client_address": "127.0.0.1", "policy_context": "mailman"}
 
 

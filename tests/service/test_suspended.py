@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from policyd.conf.schema import Config, Exempt, Lists, StoreSettings
+from policyd.conf.listed import Lists
+from policyd.conf.schema import Config, Exempt, StoreSettings
 from policyd.errors import StoreUnavailable
 from policyd.model import Action, Mode, Suspension, TrafficKind, Verdict
 from policyd.store.base import Op

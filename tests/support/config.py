@@ -6,13 +6,13 @@ from ipaddress import ip_network
 from typing import Any
 
 from policyd.conf.bounds import DelayBounds
+from policyd.conf.listed import Lists
 from policyd.conf.schema import (
     Accounts,
     Config,
     Exempt,
     Limit,
     Listen,
-    Lists,
     Network,
     PaceLimit,
     RateLimit,

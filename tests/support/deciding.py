@@ -14,6 +14,7 @@ from policyd.service import Decision, Service
 from policyd.settlement import Conversation, Kind, OpenMessage
 from policyd.store.base import Call, Done, Op
 from policyd.store.redis import RedisStore, Server, Watch
+from policyd.store.seen import SeenLists
 from policyd.suspension import Suspensions
 from tests.support.clock import ManualClock
 from tests.support.config import asked, config
@@ -113,7 +114,10 @@ class Daemon:
         self.heard = Heard()
         self.store = CountingStore(RedisStore(Server(url), 10_000, clock, Watch(lambda _: None, lambda _: None)))
         self.suspensions = Suspensions(self.store.redis)
-        self.service = Service(site, self.store, self.heard, clock, owners=self.users, mirror=self.suspensions)
+        self.seen = SeenLists(self.store.redis)
+        self.service = Service(
+            site, self.store, self.heard, clock, owners=self.users, mirror=self.suspensions, seen=self.seen
+        )
 
 
 class World:

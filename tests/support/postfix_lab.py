@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from policyd.audit.postfix import Finding, PostfixView, Severity, audit, read_postfix
-from policyd.conf.schema import Accounts, Config, Endpoint, Exempt, Listen, Lists, StoreSettings, Terms
+from policyd.conf.listed import Lists
+from policyd.conf.schema import Accounts, Config, Endpoint, Exempt, Listen, StoreSettings, Terms
 from policyd.model import Mode
 
 ENTRY = "check_policy_service { unix:policyd/policy, timeout=45s, try_limit=2, default_action=DUNNO }"

@@ -27,7 +27,7 @@ try:
     mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
 except PermissionError:
     print("confined")
-import asyncio, uvloop, policyd.cli.main, policyd.app
+import asyncio, uvloop, policyd.cli.main, policyd.running
 uvloop.run(asyncio.sleep(0))
 print("runs")
 """
