@@ -18,7 +18,7 @@ from policyd.model import (
     TrafficKind,
     Usage,
 )
-from policyd.policy.decide import decide
+from policyd.policy.decide import decide, whose
 from policyd.policy.plan import ChargePlan, Planner, nobody
 from policyd.policy.roster import KnownLists
 from policyd.policy.sizes import digest, size_look, stem
@@ -26,6 +26,7 @@ from tests.policy.test_limits import MONDAY, SATURDAY, WEEKEND
 from tests.support.config import MAILMAN, by_login, config, locally, rate, size
 
 FAMILY = size("list-family", per=Per.LIST_FAMILY)
+MANY = [f"news{number}" for number in range(10, 40)]
 
 
 def of_list(name: str = "news", context: str = "mailman", **changed: Any) -> PolicyRequest:
@@ -173,3 +174,23 @@ def test_a_look_at_a_list_counts_nobody(per: Per, size_: int | None) -> None:
 def test_nobody_knows_no_unix_user() -> None:
     """Where nothing can be asked of the kernel."""
     assert nobody(by_login()) == ""
+
+
+@pytest.mark.parametrize(
+    ("family", "expected"),
+    [
+        (["news1"], "news1 together have"),
+        (["news1", "news2"], "news1, news2 together have"),
+        (MANY, "news10, news11, news12, news13, news14, news15 and 24 more together have"),
+        (["n" * 60, "news"], f"{'n' * 48} and 1 more together have"),
+        ([], "news* has"),
+    ],
+)
+def test_a_family_is_named_as_far_as_there_is_room(family: list[str], expected: str) -> None:
+    """48 characters of names; the rest is a number."""
+    assert whose(size("list-family", per=Per.LIST_FAMILY), "news*", family) == expected
+
+
+def test_a_long_name_leaves_room_for_the_rest() -> None:
+    """A text has less than 200 characters."""
+    assert whose(size(), f"{'n' * 60}@example.org", ()) == f"{'n' * 45}... has"
