@@ -8,7 +8,7 @@ import pytest
 from policyd.conf.listed import KnownList, Lists
 from policyd.conf.schema import Config, Exempt, Terms
 from policyd.model import Action, Mode, Per, Verdict
-from policyd.policy.roster import RosterList
+from policyd.policy.roster import RosterList, Subscription
 from policyd.store.base import Op
 from policyd.suspension import Suspended
 from tests.service.test_sizes import OPENS, mail, on
@@ -261,3 +261,13 @@ def test_a_family_that_is_too_large_is_named(world: World) -> None:
     assert refused.text.startswith("Limit list-family: news1, news2 together have 31 addresses")
 
 
+
+
+@pytest.mark.parametrize("policy", [Subscription.OPEN, Subscription.CONFIRM])
+def test_a_list_that_lets_anybody_in_is_told_at_the_door(world: World, policy: Subscription) -> None:
+    """T11: where its roster says so."""
+    world.config = config(size("list-opt-in", 50, unconfirmed=True))
+    world.daemon.service.enrolled({NEWS: RosterList(51, policy)})
+    verdict = world.connection().message(**OWN).rcpt(NEWS)
+    told = "has 51 addresses that nobody had to confirm, 50 are allowed on plan shared"
+    assert verdict.text == ("" if policy.confirms else f"Limit list-opt-in: {NEWS} {told}")
