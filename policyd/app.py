@@ -201,7 +201,7 @@ class App:
             status = Status(self.store, self.index, raises, lambda: rosters.last.roster)
             parts = Parts(
                 self.config, self.store, status, self.trail, self.index, self.last_logins, self.suspensions, raises,
-                self.service.delays, self._clock, endpoints.listening(), self._state_directory,
+                rosters, self.service.delays, self._clock, endpoints.listening(), self._state_directory,
             )  # fmt: skip
             await self._serve("admin", endpoints.admin, admin_app(routes(parts), os.geteuid()))
         if endpoints.dovecot:

@@ -9,7 +9,7 @@ from policyd.policy.decide import moment
 from policyd.policy.limits import rate_look
 from policyd.policy.logins import is_client_account
 from policyd.policy.roster import KnownLists, Roster
-from policyd.policy.sizes import looks_at, size_look
+from policyd.policy.sizes import looks_at, size_look, size_subject
 from policyd.policy.subject import find_subject
 from policyd.raises import Raises
 from policyd.store.base import Call, Op
@@ -74,6 +74,13 @@ class Status:
         gauges = await self._gauges(config, list(found))
         when = {tuple(entry): moment(at) for entry, at in found.items()}
         return [replace(gauge, would_refuse=when[gauge.account, gauge.limit, gauge.subject]) for gauge in gauges]
+
+    async def sizes(self, config: Config, account: str, posting: str) -> list[Gauge]:
+        """Return how large a list is under each limit of its size, and how large its family. Raises StoreError."""
+        lists = KnownLists(config.lists.known, self.roster())
+        limits = (one for one in terms_of_account(config, account).limits if isinstance(one, SizeLimit))
+        entries = [Entry(account, limit.name, size_subject(limit, posting, lists)) for limit in limits]
+        return await self._gauges(config, entries)
 
     async def of(self, config: Config, subject: str) -> list[Gauge]:
         """Return the gauges of a domain, of a login or list with those of its domain, of a client or of ``(unlisted)``.

@@ -17,7 +17,7 @@ ROOMS = [
     {"policy"},
     {"store"},
     {"settlement", "suspension", "striker", "raises", "owner", "delay"},
-    {"status", "over", "history", "public", "explain", "story", "show"},
+    {"status", "listing", "over", "history", "public", "explain", "story", "show"},
     {"posts", "service", "logins", "replay"},
     {"metrics", "fullest", "log"},
     {"verdicts", "recorder", "login_recorder", "outlook"},

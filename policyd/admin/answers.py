@@ -4,6 +4,7 @@ from typing import TypedDict
 
 from policyd.admin.asked import Listening
 from policyd.event import Event
+from policyd.listing import ShownList
 from policyd.over import Over
 from policyd.policy.decide import moment
 from policyd.policy.idle import Seen
@@ -158,6 +159,22 @@ class ResumeAnswer(Place):
     subject: str
     account: str
     was: bool
+
+
+class RosterState(TypedDict):
+    """Where Mailman is asked, "" for nowhere; when it was read ("" for never), and why not since then."""
+
+    url: str
+    read: str
+    failing: str
+
+
+class ListsAnswer(TypedDict):
+    """Lists, how many ``more`` there are, and how it is with their rosters."""
+
+    roster: RosterState
+    lists: list[ShownList]
+    more: int
 
 
 class SendersAnswer(TypedDict):

@@ -11,6 +11,7 @@ from policyd.errors import RequestError
 from policyd.policy.subject import Subject, UnknownSubjectError, find_subject
 from policyd.raises import Raises
 from policyd.reload import ConfigInForce
+from policyd.rosterwatch import RosterWatch
 from policyd.server.admin import AdminRequest
 from policyd.server.taken import Text, Word
 from policyd.status import Status
@@ -49,6 +50,7 @@ class Parts(NamedTuple):
     last_logins: LastLogins
     suspensions: Suspensions
     raises: Raises
+    rosters: RosterWatch
     delays: Delays
     clock: Clock
     listening: Listening

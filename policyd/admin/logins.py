@@ -11,6 +11,7 @@ from policyd.event import Event, EventKind
 from policyd.explain import ExplainedLogin, explain_login
 from policyd.model import LoginCommand, LoginRequest
 from policyd.policy.logins import is_client_account
+from policyd.policy.roster import KnownLists, Source
 from policyd.policy.subject import is_hosted
 from policyd.server.admin import AdminRequest, Route
 from policyd.server.taken import Word
@@ -50,17 +51,30 @@ class LoginRoutes:
         parts, named, limit = self._parts, MEANT.of(request.body), LIMIT.of(request.body)
         meant, who = subject(parts, named), await who_asks(request)
         gauges = await parts.status.own(parts.config.now, meant.account, meant.address)
+        sizes = await parts.status.sizes(parts.config.now, meant.account, meant.address) if meant.address else []
+        by_size = {one.limit for one in sizes}
+        if limit in by_size:
+            self._refuse_known(next(one.subject for one in sizes if one.limit == limit))
+            gauges = [one for one in sizes if one.limit == limit]
         chosen = [gauge for gauge in gauges if limit in {"", gauge.limit}]
         if not chosen:
             cure = did_you_mean(limit, [gauge.limit for gauge in gauges])
             what = f"no limit {limit}" if limit else "no limit"
             raise RequestError(HTTPStatus.NOT_FOUND, f"{what} counts for {named} by itself ({cure})")
         for gauge in chosen:
-            await forget(parts.store, gauge.account, gauge.limit, gauge.subject)
+            await forget(parts.store, gauge.account, gauge.limit, gauge.subject, size=gauge.limit in by_size)
             await parts.trail.write(_event(parts, gauge, who, REASON.of(request.body)))
             _log.info("%s resets %s of %s, %d of %d used", who, gauge.limit, gauge.subject, gauge.used, gauge.max)
         hosted = is_client_account(meant.account) or is_hosted(parts.config.now, meant.account)
         return {"account": meant.account, "hosted": hosted, "reset": [_held(gauge) for gauge in chosen]}
+
+    def _refuse_known(self, name: str) -> None:
+        """Raise RequestError for a list whose size no mailing has shown."""
+        known = KnownLists(self._parts.config.now.lists.known, self._parts.status.roster()).size(name)
+        if known is not None:
+            who = "its roster says so" if known.source is Source.ROSTER else "lists.known says so"
+            why = f"{name} has {known.size} addresses since {who}: nothing was counted (correct it there)"
+            raise RequestError(HTTPStatus.BAD_REQUEST, why)
 
 
 def _event(parts: Parts, gauge: Gauge, who: str, reason: str) -> Event:

@@ -7,7 +7,7 @@ from policyd.admin.answers import ChangedRaise, StandingAnswer, shown, shown_rai
 from policyd.admin.asked import BY, MEANT, REASON, SUBJECT, Parts, subject, who_asks
 from policyd.conf import units
 from policyd.conf.issues import did_you_mean
-from policyd.conf.schema import RateLimit
+from policyd.conf.schema import PaceLimit, RateLimit, SizeLimit
 from policyd.errors import RequestError
 from policyd.event import Event, EventKind
 from policyd.model import Counts
@@ -41,7 +41,7 @@ class RaiseRoutes:
     async def standing(self, request: AdminRequest) -> StandingAnswer:
         """Return what is suspended and what is raised of the account of ``subject``."""
         account = subject(self._parts, SUBJECT.of(request.query)).account
-        now, limits = self._parts.clock.now(), terms_of_account(self._parts.config.now, account).rates
+        now, limits = self._parts.clock.now(), terms_of_account(self._parts.config.now, account).limits
         raises = await self._parts.raises.of(account, [limit.name for limit in limits], now)
         suspended = [one for one in self._parts.suspensions.all(now) if one.account == account]
         return {
@@ -75,20 +75,20 @@ class RaiseRoutes:
         await self._tell(ended, f"{raised.max} -> {limit.max}")
         return {**shown_raise(ended), "was": raised.max}
 
-    def _meant(self, request: AdminRequest) -> tuple[str, RateLimit]:
+    def _meant(self, request: AdminRequest) -> tuple[str, RateLimit | SizeLimit]:
         """Return the account and the limit that are meant. Raises RequestError."""
         named, name = MEANT.of(request.body), _RAISED.of(request.body)
         meant = subject(self._parts, named)
         if meant.address:
             cure = f"name {meant.account}; with per: user each of its users has the raise"
             raise RequestError(HTTPStatus.BAD_REQUEST, f"limits are raised for a domain ({cure})")
-        terms = terms_of_account(self._parts.config.now, meant.account)
-        found = next((limit for limit in terms.rates if limit.name == name), None)
-        if found is None and any(limit.name == name for limit in terms.limits):
-            why = f"{name} is no rate limit: only those are raised for a while (change its plan)"
+        limits = {limit.name: limit for limit in terms_of_account(self._parts.config.now, meant.account).limits}
+        found = limits.get(name)
+        if isinstance(found, PaceLimit):
+            why = f"{name} is a pace, which has no maximum (change its every in the configuration)"
             raise RequestError(HTTPStatus.BAD_REQUEST, why)
-        if found is None:
-            cure = did_you_mean(name, [limit.name for limit in terms.rates])
+        if not isinstance(found, RateLimit | SizeLimit):
+            cure = did_you_mean(name, limits)
             raise RequestError(HTTPStatus.NOT_FOUND, f"{name} is no limit of {meant.account} ({cure})")
         return meant.account, found
 
@@ -99,9 +99,9 @@ class RaiseRoutes:
         await self._parts.trail.write(event)
 
 
-def _maximum(limit: RateLimit, written: str) -> int:
+def _maximum(limit: RateLimit | SizeLimit, written: str) -> int:
     """Return a maximum in what the limit counts. Raises RequestError."""
-    if limit.counts is Counts.BYTES:
+    if isinstance(limit, RateLimit) and limit.counts is Counts.BYTES:
         most, what = units.size(written), "a size, as 2GB"
     else:
         most, what = (int(written) if written.isascii() and written.isdecimal() else None), "a number"

@@ -7,6 +7,7 @@ from policyd.admin.asked import Parts
 from policyd.admin.daemon import DaemonRoutes
 from policyd.admin.events import EventRoutes
 from policyd.admin.explain import ExplainRoutes
+from policyd.admin.lists import ListRoutes
 from policyd.admin.logins import LoginRoutes
 from policyd.admin.mailboxes import MailboxRoutes
 from policyd.admin.over import OverRoutes
@@ -19,6 +20,7 @@ _HANDLERS = (
     DaemonRoutes,
     EventRoutes,
     ExplainRoutes,
+    ListRoutes,
     LoginRoutes,
     MailboxRoutes,
     OverRoutes,

@@ -12,6 +12,7 @@ from policyd.cli import (
     events,
     explain,
     key,
+    lists,
     mailboxes,
     query,
     raises,
@@ -37,6 +38,7 @@ app.command()(events.events)
 app.command()(explain.explain)
 app.command()(reset.reset)
 app.command("init-key")(key.init_key)
+app.command()(lists.lists)
 app.command()(mailboxes.mailboxes)
 app.command("raise")(raises.raise_)
 app.command()(suspend.suspend)

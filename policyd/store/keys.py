@@ -38,6 +38,11 @@ def counter(tagged: bytes, type_: str, limit: str, subject: str) -> bytes:
     return b"%s%s:%s:%s" % (tagged, type_.encode(), limit.encode(), short(subject))
 
 
+def seen(tagged: bytes, subject: str) -> bytes:
+    """Return the key of what is kept of a list, or of a family."""
+    return b"%s%s:%s" % (tagged, b"set", short(subject))
+
+
 def message(tagged: bytes, host: str, instance: str) -> bytes:
     """Return the key of a message record. ``instance`` is unique for each host only."""
     return b"%smessage:%s" % (tagged, short(f"{host}:{instance}"))

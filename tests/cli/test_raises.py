@@ -185,7 +185,7 @@ def test_only_what_counts_in_a_window_is_raised_for_a_while(serve: Serve) -> Non
     )
 
     with pytest.raises(
-        DaemonError, match=r"list-pace is no rate limit: only those are raised for a while \(change its"
+        DaemonError, match=r"list-pace is a pace, which has no maximum \(change its every"
     ):
         put(site, 2000, "list-pace")
 

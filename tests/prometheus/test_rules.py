@@ -100,6 +100,8 @@ CASES = [
     Case("PolicydTrapHit", "long ago", sent("policyd_trap_hits_total", "0 1x60"), "30m", False),
     Case("PolicydAddressOnBlocklist", "listed", sent("policyd_dnsbl_listed", "0x3 1x60", list="bl.test"), "40m", True),
     Case("PolicydAddressOnBlocklist", "clean", sent("policyd_dnsbl_listed", "0x60", list="bl.test"), "40m", False),
+    Case("PolicydRosterStale", "down", sent("policyd_roster_up", "1x3 0x90"), "80m", True),
+    Case("PolicydRosterStale", "restarted", sent("policyd_roster_up", "1x3 0x20 1x90"), "80m", False),
     Case(MANY, "ten mailboxes for five minutes", sent(REFUSED_TO_ONE, "10x10"), "10m", True),
     Case(MANY, "as soon as it lasted", sent(REFUSED_TO_ONE, "0x2 12x10"), "9m", True),
     Case(MANY, "nine", sent(REFUSED_TO_ONE, "9x30"), "30m", False),
