@@ -50,7 +50,7 @@ def machine() -> str:
         f"{os.cpu_count()} CPUs ({model[1] if model else platform.machine()}), {memory:.0f} GiB",
         f"Linux {platform.release()}",
         f"Python {platform.python_version()}",
-        f"policyd {version('policyd')} ({'compiled' if setting.COMPILED.exists() else 'plain Python'})",
+        f"policyd {version('policyd')} ({'compiled' if setting.compiled() else 'plain Python'})",
         *(f"{name} {version(name)}" for name in _PYTHON),
         *(f"{name} {found}" for name in _DEBIAN if (found := _debian(name))),
     ]

@@ -15,7 +15,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
-COMPILED = HERE.parent / ".venv-compiled" / "bin" / "policyd"
+_COMPILED = HERE.parent / ".venv-compiled"
 DOMAINS, CONNECTIONS = 1000, 32
 _READY = 60.0
 
@@ -65,11 +65,19 @@ def redis(socket: Path) -> Iterator[int]:
         yield process.pid
 
 
+def compiled() -> bool:
+    """Return whether ``make`` has compiled the sources as they are now."""
+    done, sources = _COMPILED / ".done", HERE.parent / "policyd"
+    newest = max(file.stat().st_mtime for kind in ("py", "lua") for file in sources.rglob(f"*.{kind}"))
+    return done.exists() and done.stat().st_mtime >= newest
+
+
 @contextmanager
 def policyd(config: Path) -> Iterator[Path]:
     """Run a daemon under a configuration, the compiled one where ``make`` has made it; returns its policy socket."""
     socket = config.parent / "policy"
-    command = [str(COMPILED if COMPILED.exists() else BIN / "policyd"), "serve", "--config", str(config)]
+    program = (_COMPILED / "bin" if compiled() else BIN) / "policyd"
+    command = [str(program), "serve", "--config", str(config)]
     log = config.parent / "decisions.log"
     try:
         with log.open("wb") as to, running(command, config.parent / "admin", stderr=to):
