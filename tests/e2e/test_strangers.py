@@ -16,7 +16,10 @@ from tests.support.smtp import Login, post, send
 from tests.support.wait import until
 
 MEMBERS, MOST, OVER, STRANGERS = 8, 10, 5, 15
-LIMITS = {"list-size": {"kind": "size", "max": MOST}}
+LIMITS = {"list-size": {"kind": "size", "max": MOST, "lifted_by": "hours"}}
+SCHEDULES = {"hours": {"timezone": "UTC", "open": ["Sun 03:00-03:01"]}}
+"""Out of them, which the tests are: a post is taken, and its mailing waits if the list is too large."""
+
 OUTSIDE = "127.0.0.2"
 VERP = pytest.mark.parametrize("verp", [False, True], ids=["one-sender", "verp"])
 
@@ -78,7 +81,7 @@ def start(postfix: Postfix, mailman: Mailman, sink: Sink, serve: Serve, domain: 
 
     def make(members: int, *, verp: bool, known: Yaml | None = None) -> Site:
         lists = {"contexts": ["mailman"], "mailing_over": OVER, "seen_slack": "0%", "known": known or {}}
-        daemon = serve([domain], LIMITS, lists=lists)
+        daemon = serve([domain], LIMITS, lists=lists, schedules=SCHEDULES)
         mailman.add_list(f"news@{domain}", [f"m{number}@{domain}.sink.test" for number in range(members)])
         mailman.deliver("lists", verp=verp)
         return Site(domain, postfix, mailman, sink, daemon)
@@ -102,7 +105,7 @@ def test_strangers_in_whose_name_somebody_posts_leave_a_list_open(start: Start, 
 
 
 @VERP
-def test_a_list_that_is_too_large_answers_and_mails_nobody(start: Start, domain: str, verp: bool) -> None:
+def test_a_list_out_of_its_hours_answers_and_mails_nobody(start: Start, domain: str, verp: bool) -> None:
     """The words of a held post, of a subscription and of an unsubscription, and the notices to its owner, flow."""
     known = {f"php@{domain}": {"posting": f"news@{domain}", "size": 5000}}
     site = start(OVER + 5, verp=verp, known=known)
