@@ -18,7 +18,6 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from aiohttp.web import Application
 from prometheus_client import CollectorRegistry
 
 from policyd import __version__
@@ -31,6 +30,7 @@ from policyd.dnswatch import DnsWatch
 from policyd.endpoints import Endpoints
 from policyd.errors import StoreError, StoreUnavailable
 from policyd.event import Event, EventKind
+from policyd.http_listeners import HttpListeners
 from policyd.log import DecisionLog
 from policyd.login_recorder import LoginRecorder
 from policyd.logins import LoginService
@@ -49,8 +49,6 @@ from policyd.rosterwatch import RosterWatch
 from policyd.server.activation import passed_sockets
 from policyd.server.admin import admin_app
 from policyd.server.crowd import Crowd
-from policyd.server.dovecot import Key, dovecot_app
-from policyd.server.http import MOST_CONNECTIONS, HttpServer, metrics_app
 from policyd.server.listen import Listener, raise_file_limit
 from policyd.server.postfix import PostfixServer
 from policyd.server.systemd import Notifier, watchdog_interval
@@ -194,8 +192,9 @@ class App:
             _log.error("the store does not answer; store.when_down: %s decides until it does", when_down)
 
     async def _serve_http(self, endpoints: Endpoints, rosters: RosterWatch) -> None:
+        serving = HttpListeners(self.config, self.metrics, self._clock, self._running)
         if endpoints.metrics:
-            await self._serve("metrics", endpoints.metrics, metrics_app(self.registry, self._ready))
+            await serving.watched(endpoints.metrics, self.registry, self._ready)
         if endpoints.admin:
             raises = Raises(self.store)
             status = Status(self.store, self.index, raises, lambda: rosters.last.roster)
@@ -203,17 +202,9 @@ class App:
                 self.config, self.store, status, self.trail, self.index, self.last_logins, self.suspensions, raises,
                 rosters, self.service.delays, self._clock, endpoints.listening(), self._state_directory,
             )  # fmt: skip
-            await self._serve("admin", endpoints.admin, admin_app(routes(parts), os.geteuid()))
+            await serving.serve("admin", endpoints.admin, admin_app(routes(parts), os.geteuid()))
         if endpoints.dovecot:
-            key = Key(self.config.now.listen.dovecot_key_file)
-            self.config.on_change(lambda _: key.reload())
-            await self._serve("dovecot", endpoints.dovecot, dovecot_app(self.logins, key, self._clock))
-
-    async def _serve(self, service: str, listener: Listener, app: Application) -> None:
-        server = HttpServer(app, Crowd(service, MOST_CONNECTIONS, self._clock, self.metrics.too_many))
-        self._running.push_async_callback(server.stop)
-        await server.serve(listener.sockets)
-        self.metrics.count_connections(service, lambda: server.connections)
+            await serving.dovecot(endpoints.dovecot, self.logins)
 
     async def _serve_postfix(self, listeners: Sequence[Listener]) -> None:
         host, malformed = socket.gethostname(), self.metrics.protocol_error

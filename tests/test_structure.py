@@ -11,7 +11,7 @@ PACKAGE = ROOT / "policyd"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 ROOMS = [
-    {"errors", "model", "event", "address", "pattern", "clock", "tool", "__init__"},
+    {"errors", "model", "event", "address", "pattern", "clock", "tool", "secret", "__init__"},
     {"wire"},
     {"conf"},
     {"policy"},
@@ -25,7 +25,7 @@ ROOMS = [
     {"audit", "mailqueue", "dns", "notices", "mailman"},
     {"reload", "watch", "dnswatch", "rosterwatch", "upkeep"},
     {"admin"},
-    {"app", "endpoints", "running"},
+    {"app", "endpoints", "http_listeners", "running"},
     {"cli", "__main__"},
 ]
 """The rooms from low to high; a module imports from its own room and from lower ones."""

@@ -14,7 +14,9 @@ from policyd.audit.scene import ANYWHERE, same_host
 from policyd.audit.write import POLICYD
 from policyd.conf.schema import Config, Endpoint
 from policyd.errors import ListenError, ToolError
-from policyd.server.dovecot import KEY_HEADER, PATH, read_key
+from policyd.secret import CREDENTIAL
+from policyd.server.dovecot import KEY_HEADER, PATH
+from policyd.server.key import read_key
 
 _FILE = "# dovecot.conf"
 _ATTRIBUTES = ("login=%{requested_username}", "remote=%{rip}", "protocol=%s")
@@ -58,8 +60,8 @@ def audit_key(config: Config) -> list[Finding]:
     """Return what is wrong with the file of the key; the daemon does not start without one."""
     file = config.listen.dovecot_key_file
     try:
-        if file:
-            read_key(file)
+        if file and not file.startswith(CREDENTIAL):  # only the unit has those
+            read_key(file, "listen.dovecot_key_file")
     except ListenError as error:
         return [Finding(Severity.ERROR, f"listen.dovecot_key_file {file}", error.why, f"# shell\n{error.cure}")]
     return []

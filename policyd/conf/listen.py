@@ -22,6 +22,7 @@ from policyd.conf.values import (
     file_mode,
     flag,
     or_null,
+    secret_file,
     text,
     whole_number,
     word,
@@ -132,17 +133,22 @@ MAX_CONNECTIONS = Key(
 METRICS = Key("metrics", Spot(_TCP_EXAMPLE), "Where /metrics, /livez and /readyz are served.")
 ADMIN = Key("admin", Spot(_UNIX_EXAMPLE), "The unix socket that the policyd commands speak to.")
 DOVECOT = Key("dovecot", Spot(_DOVECOT_EXAMPLE), "Where Dovecot asks about logins; needs dovecot_key_file.")
-_FILE_OR_NONE: Value[str] = or_null(text("a file", "/etc/policyd/redis.password"), "")
-_KEY_FILE: Value[str] = or_null(text("a file", "/etc/policyd/dovecot.key"), "")
+_FILE_OR_NONE: Value[str] = or_null(secret_file("/etc/policyd/redis.password"), "")
+_KEY_FILE: Value[str] = or_null(secret_file("/etc/policyd/dovecot.key"), "")
+_TOKEN_FILE: Value[str] = or_null(secret_file("/etc/policyd/metrics.token"), "")
 DOVECOT_KEY_FILE = Key(
     "dovecot_key_file", Spot(_KEY_FILE), "A file that holds the key which Dovecot shows (policyd init-key makes it)."
+)
+METRICS_TOKEN_FILE = Key(
+    "metrics_token_file",
+    _TOKEN_FILE,
+    "A file that holds the token which who reads /metrics shows; without it a TCP listener names no customers.",
 )
 
 LISTEN = table(
     POSTFIX, POSTFIX_MODE, POSTFIX_GROUP, TRUST_TCP, POLICY_TIMEOUT, MAX_CONNECTIONS, METRICS, ADMIN, DOVECOT,
-    DOVECOT_KEY_FILE,
+    DOVECOT_KEY_FILE, METRICS_TOKEN_FILE,
     example='{postfix: ["unix:/var/spool/postfix/policyd/policy"]}',
-    later=("metrics_token_file",),
 )  # fmt: skip
 
 URL = Key(
@@ -192,6 +198,7 @@ def listen(values: Values, at: At) -> Listen:
         admin=_written(admin),
         dovecot=_written(dovecot),
         dovecot_key_file=key_file,
+        metrics_token_file=values.get(METRICS_TOKEN_FILE, default.metrics_token_file),
     )
 
 

@@ -3,7 +3,7 @@
 from policyd.conf.issues import shown
 from policyd.conf.notice import Mta, NotifySettings, Webhook
 from policyd.conf.structures import Key, ListOf, Values, table
-from policyd.conf.values import Unfit, Value, text, word
+from policyd.conf.values import Unfit, Value, secret_file, text, word
 from policyd.event import EventKind
 
 _HIGHEST_PORT = 65_535
@@ -32,7 +32,7 @@ URL = Key(
 )
 SECRET_FILE = Key(
     "secret_file",
-    text("a file", "/etc/policyd/webhook.key"),
+    secret_file("/etc/policyd/webhook.key"),
     "The file with the secret that signs them; it is read anew for each.",
     required=True,
 )

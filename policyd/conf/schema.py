@@ -54,6 +54,7 @@ class Listen:
     admin: Endpoint | None = None
     dovecot: Endpoint | None = None
     dovecot_key_file: str = ""
+    metrics_token_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from policyd.conf import units
 from policyd.conf.issues import At, Place, did_you_mean, shown
 from policyd.conf.nodes import Items, Node, Scalar, Table, is_null
+from policyd.secret import CREDENTIAL, CREDENTIAL_NAME
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -133,6 +134,18 @@ def text(noun: str, example: str, pattern: str = "") -> Value[str]:
 
     json: Json = {"type": "string", "minLength": 1}
     return Value(parse, noun, example, json | ({"pattern": pattern} if pattern else {}))
+
+
+def secret_file(example: str) -> Value[str]:
+    """Return a reader of where a secret is: a path, or ``credential:NAME`` of systemd."""
+
+    def parse(written: str) -> str | Unfit:
+        if not written.startswith(CREDENTIAL) or CREDENTIAL_NAME.match(written.removeprefix(CREDENTIAL)):
+            return written
+        cure = f"write {CREDENTIAL}NAME, with the name that LoadCredential= gives it"
+        return Unfit(f'"{shown(written)}" names no credential', cure)
+
+    return Value(parse, "a file", example, {"type": "string", "minLength": 1})
 
 
 def name(noun: str, example: str) -> Value[str]:

@@ -3,7 +3,6 @@
 import socket
 from email.message import EmailMessage
 from http import HTTPStatus
-from pathlib import Path
 
 import aiohttp
 import aiosmtplib
@@ -11,6 +10,7 @@ import aiosmtplib
 from policyd.conf.notice import Mta, Webhook
 from policyd.errors import NoticeError
 from policyd.notices.letter import signature
+from policyd.secret import secret_path
 
 TIMEOUT = 30.0
 """Seconds that one delivery may take."""
@@ -55,4 +55,4 @@ async def post(body: bytes, hook: Webhook) -> None:
 
 
 def _secret(hook: Webhook) -> str:
-    return Path(hook.secret_file).read_text("utf-8").strip()
+    return secret_path(hook.secret_file).read_text("utf-8").strip()

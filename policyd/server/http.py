@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -12,9 +12,11 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
 
 from policyd.server.base import serve_on
 from policyd.server.crowd import Crowd
+from policyd.server.key import Key
 
 Ready = Callable[[], tuple[bool, str]]
 """Whether the daemon is ready, and what is missing if it is not."""
@@ -25,18 +27,30 @@ MOST_CONNECTIONS = 256
 TRUSTED: web.AppKey[set[asyncio.Protocol]] = web.AppKey("trusted", set)
 """Of an application whose peers have to show who they are: the connections that have."""
 
+OF_ACCOUNTS = "policyd_account_usage_ratio"
+"""The metric that names customers."""
+
 _ACCEPT_ANY = ""
+_BEARER = "Bearer "
 
 
-def metrics_app(registry: CollectorRegistry, ready: Ready) -> web.Application:
+def metrics_app(
+    registry: CollectorRegistry, ready: Ready, token: Key | None = None, *, closed: bool = True
+) -> web.Application:
     """Return the application for the metrics listener.
 
-    /metrics has the text format that the client accepts; /livez is 200 while the loop runs;
-    /readyz is 200 or 503, with the reason.
+    /metrics has the text format that the client accepts, for who shows the ``token`` if there is
+    one; /livez is 200 while the loop runs; /readyz is 200 or 503, with the reason. Without a token
+    customers are named only on a ``closed`` listener, which not every user of the host reaches.
     """
+    shown = registry if token or closed else WithoutAccounts(registry)
 
     async def metrics(request: web.Request) -> web.Response:
-        body, content_type = _encode(registry, request.headers.get("Accept", _ACCEPT_ANY))
+        if token is not None:
+            if not _shows(request, token):
+                return web.Response(status=HTTPStatus.UNAUTHORIZED, text="the token of listen.metrics_token_file\n")
+            request.app[TRUSTED].add(request.protocol)
+        body, content_type = _encode(shown, request.headers.get("Accept", _ACCEPT_ANY))
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def livez(_: web.Request) -> web.Response:
@@ -49,8 +63,26 @@ def metrics_app(registry: CollectorRegistry, ready: Ready) -> web.Application:
         return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE, text=f"not ready: {why}\n")
 
     app = web.Application()
+    app[TRUSTED] = set()
     app.add_routes([web.get("/metrics", metrics), web.get("/livez", livez), web.get("/readyz", readyz)])
     return app
+
+
+class WithoutAccounts(CollectorRegistry):
+    """What another registry has, but the names of customers."""
+
+    def __init__(self, whole: CollectorRegistry) -> None:
+        super().__init__()
+        self._whole = whole
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield everything that names nobody."""
+        return (family for family in self._whole.collect() if family.name != OF_ACCOUNTS)
+
+
+def _shows(request: web.Request, token: Key) -> bool:
+    shown = request.headers.get("Authorization", "")
+    return shown.startswith(_BEARER) and token.fits(shown.removeprefix(_BEARER))
 
 
 def _encode(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
@@ -69,7 +101,7 @@ class HttpServer:
     """
 
     def __init__(self, app: web.Application, crowd: Crowd) -> None:
-        self._trusted = app.get(TRUSTED, set())
+        self._trusted = app[TRUSTED]
         app.on_response_prepare.append(_name_nobody)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, logger=_Complaints(crowd.service))
         self._crowd = crowd

@@ -8,7 +8,6 @@ import logging
 import ssl
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from secrets import token_hex
 from time import monotonic
 from typing import Any, ClassVar, NamedTuple, cast
@@ -20,6 +19,7 @@ from redis.connection import parse_url
 from policyd.clock import Clock
 from policyd.errors import StoreError, StoreTimeout, StoreUnavailable
 from policyd.model import Outcome
+from policyd.secret import secret_path
 from policyd.store.base import Call, Done, Op
 from policyd.store.breaker import Breaker
 from policyd.store.keys import PREFIX
@@ -265,7 +265,7 @@ def read_password(password_file: str) -> str:
     """Return the first line of a password file, "" when none is named. Raises OSError."""
     if not password_file:
         return ""
-    return Path(password_file).read_text("utf-8").partition("\n")[0].strip()
+    return secret_path(password_file).read_text("utf-8").partition("\n")[0].strip()
 
 
 def _connection(server: Server) -> tuple[Connect, list[Args]]:

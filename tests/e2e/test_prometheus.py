@@ -1,19 +1,22 @@
 """A real Prometheus reads what policyd shows."""
 
+from pathlib import Path
+
 from tests.support.daemon import Serve, rate
 from tests.support.ports import free_port
 from tests.support.postfix import Postfix
 from tests.support.prometheus import Prometheus
 from tests.support.smtp import send
+from tests.support.token import TOKEN, token_file
 
 
-def test_prometheus_scrapes_what_postfix_was_told(postfix: Postfix, serve: Serve, domain: str) -> None:
+def test_prometheus_scrapes_what_postfix_was_told(postfix: Postfix, serve: Serve, domain: str, tmp_path: Path) -> None:
     """Answers, refusals and the fullest account arrive in Prometheus under their names and labels."""
     target = f"127.0.0.1:{free_port()}"
-    serve([domain], {"domain-hourly": rate(2)}, listen={"metrics": target})
+    serve([domain], {"domain-hourly": rate(2)}, listen={"metrics": target, "metrics_token_file": token_file(tmp_path)})
     recipients = [f"r{number}@remote.test" for number in range(3)]
     assert send(postfix.port("smtp"), f"shop@{domain}", recipients).codes == [250, 250, 450]
-    prometheus = Prometheus(target)
+    prometheus = Prometheus(target, TOKEN)
     try:
         prometheus.start()
         refused = 'policyd_refusals_total{limit="domain-hourly",plan="shared",traffic="script"} == 1'

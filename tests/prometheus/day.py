@@ -10,6 +10,7 @@ from tests.support.logindaemon import LoginDaemon
 from tests.support.ports import free_port
 from tests.support.prometheus import Prometheus
 from tests.support.redis import running
+from tests.support.token import TOKEN, token_file
 
 TRAP = "old-friend@remote.test"
 DOMAINS = {"example.org": "shared", "shop.test": "shared", "club.test": "large", "idle.test": "large"}
@@ -67,9 +68,10 @@ def day() -> Iterator[Day]:
             listen={"metrics": target},
         )  # fmt: skip
         daemon.configuration["limits"] |= LIMITS
+        daemon.configuration["listen"]["metrics_token_file"] = token_file(daemon.base)
         stack.callback(daemon.remove)
         daemon.start()
-        prometheus = Prometheus(target)
+        prometheus = Prometheus(target, TOKEN)
         stack.callback(prometheus.stop)
         prometheus.start()
         prometheus.wait('up{job="policyd"} == 1')

@@ -14,6 +14,7 @@ from tests.support.process import Process, configuration
 from tests.support.programs import require
 from tests.support.prometheus import Prometheus
 from tests.support.redis import RedisServer, running
+from tests.support.token import TOKEN, token_file
 from tests.support.wait import until
 
 ALICE = {"sasl_username": "alice@a.test", "sender": "alice@a.test"}
@@ -45,6 +46,7 @@ def served() -> Iterator[Process]:
         made = configuration(server.url, ["a.test", "b.test"], limits, store={"timeout": "100ms"})
         made["listen"]["metrics"] = "127.0.0.1:0"
         daemon = Process(made)
+        daemon.configuration["listen"]["metrics_token_file"] = token_file(daemon.base)
         stack.callback(daemon.remove)
         daemon.start()
         mix(daemon, server)
@@ -88,7 +90,7 @@ def page(daemon: Process, accept: str = "") -> tuple[str, str]:
     """Return type and text of /metrics over TCP."""
     connection = HTTPConnection(target(daemon), timeout=20)
     try:
-        connection.request("GET", "/metrics", headers={"Accept": accept})
+        connection.request("GET", "/metrics", headers={"Accept": accept, "Authorization": f"Bearer {TOKEN}"})
         response = connection.getresponse()
         return response.headers["Content-Type"], response.read().decode()
     finally:
@@ -124,7 +126,7 @@ def test_open_metrics(served: Process) -> None:
 @pytest.mark.e2e
 def test_a_real_prometheus(served: Process) -> None:
     """A Prometheus that scrapes the daemon has its series, labels and figures."""
-    prometheus = Prometheus(target(served))
+    prometheus = Prometheus(target(served), TOKEN)
     try:
         prometheus.start()
         assert prometheus.wait('up{job="policyd"} == 1') == 1

@@ -11,13 +11,15 @@ import pytest
 from policyd.errors import ListenError
 from policyd.model import LoginAnswer, LoginCommand, LoginRequest
 from policyd.server import dovecot
-from policyd.server.dovecot import Key, dovecot_app
+from policyd.server.dovecot import dovecot_app
+from policyd.server.key import Key
 from policyd.wire.dovecot import MAX_BODY
 from tests.server.conftest import Run
 from tests.support.clock import ManualClock
 from tests.support.httpserver import Answer, connected, http_serving
 from tests.support.httpserver import ask as asked
 
+NAMED = "listen.dovecot_key_file"
 SECRET = "0123456789abcdef"
 ALLOW, REPORT = "POST /dovecot?command=allow", "POST /dovecot?command=report"
 BODY = b'{"login":"bob@example.org","protocol":"pop3","remote":"192.0.2.7","session_id":"s","tls":false}'
@@ -67,7 +69,8 @@ def ask(run: Run, short_dir: Path, key_file: Path) -> Ask:
         decider, found = Decider(), list[Answer]()
 
         async def scenario() -> None:
-            async with http_serving(dovecot_app(decider, Key(str(key_file)), ManualClock()), short_dir / "dovecot"):
+            app = dovecot_app(decider, Key(str(key_file), NAMED), ManualClock())
+            async with http_serving(app, short_dir / "dovecot"):
                 more = {name.replace("_", "-"): value for name, value in headers.items()}
                 found.append(await asked(connected(short_dir / "dovecot"), head, body, more=more))
 
@@ -159,7 +162,7 @@ def test_strangers_keep_nobody_out(run: Run, short_dir: Path, key_file: Path) ->
     path = short_dir / "dovecot"
 
     async def scenario() -> None:
-        app = dovecot_app(Decider(), Key(str(key_file)), ManualClock())
+        app = dovecot_app(Decider(), Key(str(key_file), NAMED), ManualClock())
         async with http_serving(app, path, most=3):
             asked_before = await asyncio.open_unix_connection(path)
             assert await heard(*asked_before) == 200
@@ -189,7 +192,7 @@ async def heard(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> i
 
 def test_a_key_that_changed(key_file: Path) -> None:
     """A reload reads it again."""
-    key = Key(str(key_file))
+    key = Key(str(key_file), NAMED)
     key_file.write_text("another-secret-of-16")
     assert key.fits(SECRET)
     key.reload()
@@ -199,7 +202,7 @@ def test_a_key_that_changed(key_file: Path) -> None:
 
 def test_a_key_that_cannot_be_read_any_more(key_file: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The former one stays, so that a mistake locks Dovecot out of nothing; the log says so."""
-    key = Key(str(key_file))
+    key = Key(str(key_file), NAMED)
     key_file.unlink()
     key.reload()
 
@@ -210,7 +213,7 @@ def test_a_key_that_cannot_be_read_any_more(key_file: Path, caplog: pytest.LogCa
 def test_no_key_no_start(tmp_path: Path) -> None:
     """The error names the command that makes one."""
     with pytest.raises(ListenError, match=r"the file is not there \(policyd init-key --file "):
-        Key(str(tmp_path / "none"))
+        Key(str(tmp_path / "none"), NAMED)
 
 
 def test_a_key_that_everybody_may_read(key_file: Path) -> None:
@@ -218,7 +221,7 @@ def test_a_key_that_everybody_may_read(key_file: Path) -> None:
     key_file.chmod(0o644)
 
     with pytest.raises(ListenError, match=r"every user may read its key \(chmod 0640 "):
-        Key(str(key_file))
+        Key(str(key_file), NAMED)
 
 
 @pytest.mark.parametrize("text", ["", "\n", "short"])
@@ -227,4 +230,4 @@ def test_a_key_that_can_be_guessed(key_file: Path, text: str) -> None:
     key_file.write_text(text)
 
     with pytest.raises(ListenError, match="its key has fewer than 16 bytes"):
-        Key(str(key_file))
+        Key(str(key_file), NAMED)

@@ -19,13 +19,16 @@ scrape_configs:
   - job_name: policyd
     static_configs: [{{targets: ["{target}"]}}]
 """
+_TOKEN = """\
+    authorization: {{credentials: {token}}}
+"""
 
 
 class Prometheus:
-    """Scrapes ``target`` (host:port) each second."""
+    """Scrapes ``target`` (host:port) each second, and shows it the ``token`` if there is one."""
 
-    def __init__(self, target: str) -> None:
-        self._target = target
+    def __init__(self, target: str, token: str = "") -> None:
+        self._target, self._token = target, token
         self._directory = tempfile.TemporaryDirectory(prefix="pd", dir="/tmp")
         self._address = f"127.0.0.1:{free_port()}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -33,7 +36,8 @@ class Prometheus:
     def start(self) -> None:
         """Start, and return when it is ready to be asked."""
         base = Path(self._directory.name)
-        (base / "prometheus.yml").write_text(_CONFIGURATION.format(target=self._target))
+        shows = _TOKEN.format(token=self._token) if self._token else ""
+        (base / "prometheus.yml").write_text(_CONFIGURATION.format(target=self._target) + shows)
         files = [f"--config.file={base}/prometheus.yml", f"--storage.tsdb.path={base}/data"]
         command = [require("prometheus"), *files, f"--web.listen-address={self._address}", "--log.level=warn"]
         with (base / "log").open("wb") as log:
