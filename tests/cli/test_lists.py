@@ -8,6 +8,7 @@ import pytest
 from tests.cli.conftest import Serve, Site
 from tests.cli.test_events import events
 from tests.support.asker import Asker
+from tests.support.daemon import rate
 from tests.support.wait import until
 
 NEWS = "news@example.org"
@@ -143,6 +144,16 @@ def test_a_size_that_is_known_cannot_be_forgotten(lists: Site) -> None:
     assert errors == (
         f"policyd: {NEWS} has 27 addresses since lists.known says so: nothing was counted (correct it there)\n"
     )
+
+
+def test_what_a_list_has_used_of_a_rate_is_forgotten_whatever_its_size(serve: Serve) -> None:
+    """The size that is known is of another limit."""
+    known = {"php@example.org": {"posting": NEWS, "size": 27}}
+    limits = {"list-size": LIMITS["list-size"], "each-list": rate(5, per="list", traffic=["list"], over="defer")}
+    site = serve(limits=limits, lists={"contexts": ["mailman"], "known": known})
+    assert waiting(site, "news", 3) == 0
+    code, output, _ = site.run("reset", NEWS, "each-list")
+    assert (code, output) == (0, f"{NEWS}: each-list is empty again; 3 of 5 were used\n")
 
 
 def test_a_size_is_raised_for_a_while(lists: Site) -> None:

@@ -87,6 +87,27 @@ def test_a_list_of_1000_costs_at_most_16_kib(alone: Scripted, capsys: pytest.Cap
         alone.flush()
 
 
+def test_a_family_of_1000_costs_at_most_16_kib_beside_its_lists(alone: Scripted) -> None:
+    """Two lists of 500 each, which a mailing counts twice: once for the list, once for the family."""
+    customer = Customer(alone, "a-customer-with-a-long-name.example")
+    family, names = "a.rather.long.list.name*", ["a.rather.long.list.name1", "a.rather.long.list.name2"]
+    for number in range(1000):
+        name = f"{names[number % 2]}@a-customer-with-a-long-name.example"
+        of_list = recipient(number, slack=10, over=1, subject=name)
+        customer.charge(of_list, of_list._replace(limit="list-family", subject=family), now=NOON + number)
+    usage = {}
+    for subject in (family, *(f"{name}@a-customer-with-a-long-name.example" for name in names)):
+        stem = f":set:{subject}".encode()
+        keys = [key for key in alone.client.scan_iter("*:set:*", count=10_000) if stem in key]
+        sets = [key for key in keys if alone.client.type(key) == b"set"]
+        assert {alone.client.object("encoding", key) for key in sets} == {b"intset"}
+        usage[sum(alone.client.scard(key) for key in sets), subject] = sum(
+            alone.client.memory_usage(key) or 0 for key in keys
+        )
+    assert [members for members, _ in usage] == [1000, 500, 500]
+    assert max(usage.values()) <= 16 * KIB
+
+
 def test_every_key_expires(alone: Scripted) -> None:
     """Whatever is asked, each key that it leaves has a time to live."""
     customer, limits = (
