@@ -14,7 +14,7 @@ import os
 import socket
 import sys
 from collections.abc import Coroutine, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from policyd import __version__
 from policyd.admin.asked import Parts
 from policyd.admin.routes import routes
 from policyd.clock import Clock, SystemClock
+from policyd.conf.away import WhenDown
 from policyd.conf.schema import Config, StoreSettings
 from policyd.dns.metrics import DnsMetrics
 from policyd.dnswatch import DnsWatch
@@ -36,7 +37,6 @@ from policyd.login_recorder import LoginRecorder
 from policyd.logins import LoginService
 from policyd.mailman.metrics import RosterMetrics
 from policyd.metrics import Metrics
-from policyd.model import Action
 from policyd.notices.metrics import NoticeMetrics
 from policyd.notices.notices import Notices
 from policyd.over import over
@@ -55,17 +55,19 @@ from policyd.server.systemd import Notifier, watchdog_interval
 from policyd.service import Service
 from policyd.settlement import Conversation
 from policyd.status import Status
+from policyd.store.base import Store
 from policyd.store.embedded import EmbeddedRedis
 from policyd.store.findings import LastFindings
 from policyd.store.index import Index
 from policyd.store.last import LastLogins
+from policyd.store.local.store import LocalStore
 from policyd.store.offences import Offences
 from policyd.store.redis import RedisStore, Server, Watch, read_password
 from policyd.store.seen import SeenLists
 from policyd.store.trail import Trail
 from policyd.striker import Striker
 from policyd.suspension import Suspensions
-from policyd.upkeep import Upkeep
+from policyd.upkeep import Upkeep, ended
 from policyd.verdicts import Kept, Usages
 from policyd.watch import FileWatch
 
@@ -117,9 +119,8 @@ class App:
         recorder, kernel = self._recorder, Kernel()
         self._running.callback(kernel.close)
         owners = Owners(kernel.owning, self._clock)
-        self.service = Service(
-            config, self.store, recorder, self._clock, owners=owners, mirror=self.suspensions, seen=self.seen
-        )
+        counting, mirror = self._counting(config.store), self.suspensions
+        self.service = Service(config, counting, recorder, self._clock, owners=owners, mirror=mirror, seen=self.seen)
         self.logins = LoginService(
             config, self.store, self._login_recorder, self._clock, mirror=self.suspensions, last_logins=self.last_logins
         )
@@ -143,7 +144,7 @@ class App:
         )  # fmt: skip
 
     def _look(self, watching: Coroutine[None, None, None]) -> None:
-        self._running.push_async_callback(_end, asyncio.create_task(watching))
+        self._running.push_async_callback(ended, asyncio.create_task(watching))
 
     async def _open_store(self, settings: StoreSettings) -> None:
         if settings.url == "embedded":
@@ -175,6 +176,16 @@ class App:
         )
         keeping = asyncio.create_task(upkeep.run(self._clock))
         self._running.push_async_callback(upkeep.end, keeping)
+
+    def _counting(self, settings: StoreSettings) -> Store:
+        """Return the store that mail is counted by."""
+        if settings.when_down is not WhenDown.LOCAL:
+            return self.store
+        nodes, suspended = lambda: self.config.now.nodes, self.suspensions.find
+        local = LocalStore(self.store, settings.timeout / 1000, self._clock, nodes=nodes, suspended=suspended)
+        self.metrics.count_unpaid(lambda: local.unpaid)
+        self._running.push_async_callback(local.end, asyncio.create_task(local.run()))
+        return local
 
     async def _close_store(self) -> None:
         self._store_answers = False  # which is no news then
@@ -231,7 +242,7 @@ class App:
         return [str(one) for one in found]
 
     def _ready(self) -> tuple[bool, str]:
-        if self.store.up or self.config.now.store.when_down is Action.ACCEPT:
+        if self.store.up or self.config.now.store.when_down is not WhenDown.DEFER:
             return True, ""
         return False, "the store does not answer, and store.when_down is defer"
 
@@ -252,9 +263,3 @@ def build(
 ) -> App:
     """Return a daemon that is not started yet."""
     return App(config, clock or SystemClock(), path, state_directory or config.store.directory)
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task

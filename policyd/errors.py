@@ -13,6 +13,7 @@
     |-- RequestError           what an admin asks for cannot be done as asked
     `-- StoreError             the store gave no answer that counts
         |-- StoreTimeout       none within store.timeout
+        |-- CountedLocally     and the charge was let through within this daemon's share
         `-- StoreUnavailable   not connected, or Redis refused the command
 
 Messages are built here from data, so that one mistake reads the same wherever it is raised.
@@ -120,10 +121,15 @@ class RequestError(PolicydError):
 
 
 class StoreError(PolicydError):
-    """Raised when the store gave no answer that counts. ``op`` is the operation, a metric label."""
+    """Raised when the store gave no answer that counts. ``op`` is the operation, a metric label.
+
+    ``admitted``: what it was asked for was counted without it.
+    """
+
+    admitted = False
 
     def __init__(self, op: str, why: str) -> None:
-        self.op = op
+        self.op, self.why = op, why
         super().__init__(f"store {op}: {why}")
 
 
@@ -136,3 +142,12 @@ class StoreTimeout(StoreError):
 
 class StoreUnavailable(StoreError):
     """Raised when the store is not connected or refused the command."""
+
+
+class CountedLocally(StoreError):
+    """Given in place of another error when the charge was let through within this daemon's share."""
+
+    admitted = True
+
+    def __init__(self, error: StoreError) -> None:
+        super().__init__(error.op, f"{error.why}; counted by this daemon")

@@ -59,6 +59,7 @@ class Metrics:
         self._trap_hits = 0
         self._store_up, self._loaded, self._stale = False, 0.0, 0
         self._breaker_open: Callable[[], bool] = bool
+        self._unpaid: Callable[[], int] = int
         self._connections: dict[str, Callable[[], int]] = {}
         self._too_many: dict[Labels, int] = defaultdict(int, {(service,): 0 for service in SERVICES})
         self._delayed: Callable[[], int] = int
@@ -133,6 +134,10 @@ class Metrics:
         """Have ``is_open`` asked at each scrape for whether the store is not asked, since it was silent."""
         self._breaker_open = is_open
 
+    def count_unpaid(self, count: Callable[[], int]) -> None:
+        """Have ``count`` asked at each scrape for the charges that have to be paid back to the store."""
+        self._unpaid = count
+
     def answered_without_store(self, action: str) -> None:
         """Count an answer that ``store.when_down`` gave."""
         self._without_store[action,] += 1
@@ -204,6 +209,8 @@ class Metrics:
         yield _gauge("store_up", "Whether the store answers.", self._store_up)
         silent = "Whether the store is not asked, since it gave no answer in time."
         yield _gauge("store_breaker_open", silent, self._breaker_open())
+        owed = "Charges that were counted without the store and have to be paid back to it."
+        yield _gauge("unpaid_charges", owed, self._unpaid())
         yield self._store_answers.family("store_seconds", "Time from a call of the store to its answer.")
         yield _counter("store_errors", "Calls that the store gave no answer to.", self._store_errors, ("op",))
         without = "Answers that store.when_down gave."

@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import NamedTuple, Protocol
 
 from policyd.clock import Clock
+from policyd.conf.away import WhenDown
 from policyd.conf.schema import Accounts, Config
 from policyd.delay import Delays
 from policyd.errors import StoreError
@@ -194,14 +195,15 @@ class Service:
     def _charged(
         self, decision: Decision, message: OpenMessage | None, place: bool, outcome: Outcome | StoreError
     ) -> None:
+        if message is not None and (outcome.admitted or isinstance(outcome, Outcome)):
+            message.fingerprint = _fingerprint(decision.request)
+            message.charged = message.charged or outcome.admitted
         if isinstance(outcome, StoreError):
             self._leave(decision, place)
             self._without_store(decision, outcome)
             return
         verdict = decide(decision.plan, outcome, decision.config.schedules, partial(self._posts.family, self._planner))
         if message is not None:
-            message.fingerprint = _fingerprint(decision.request)
-            message.charged = message.charged or outcome.admitted
             message.held = message.held or verdict.action is Action.QUARANTINE
         if verdict.action is Action.DELAY:
             wait = outcome.usages[verdict.charge].fits_at - outcome.now
@@ -266,7 +268,7 @@ class Service:
         self._recorder.decided(decision, verdict, outcome)
 
     def _without_store(self, decision: Decision, error: StoreError) -> None:
-        lenient = decision.config.store.when_down is Action.ACCEPT
+        lenient = error.admitted or decision.config.store.when_down is WhenDown.ACCEPT
         observed = all(charge.observed for charge in decision.plan.charges)
         usual = accepted(decision.plan) if lenient or observed else STORE_DOWN
         verdict = self._mirrored(decision.plan) or usual

@@ -67,3 +67,10 @@ class Upkeep:
         await self.striker.flush()
         await self.trail.flush()
         await self.last_logins.flush()
+
+
+async def ended(task: asyncio.Task[None]) -> None:
+    """End a task that runs for ever."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

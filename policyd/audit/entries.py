@@ -7,7 +7,7 @@ from policyd.audit.lists import ALL_LISTS, Ask, asks
 from policyd.audit.scene import Port, Scene
 from policyd.audit.tokens import format_entry, milliseconds
 from policyd.audit.write import POLICYD, entry_place, replaced
-from policyd.model import Action
+from policyd.conf.away import WhenDown
 
 _HARMLESS = frozenset({"DUNNO", "WARN", "INFO"})
 _SKIPPING = frozenset({"OK", "PERMIT"})
@@ -54,7 +54,7 @@ def _default_action(scene: Scene, port: Port, ask: Ask) -> Iterator[Remark]:
         severity, effect = Severity.ERROR, "turns all mail away for good"
     elif word in _SKIPPING or action.strip().isdigit():
         effect = "skips the restrictions that follow"
-    elif scene.config.store.when_down is Action.DEFER:
+    elif scene.config.store.when_down is not WhenDown.ACCEPT:
         return
     yield _remark(scene, port, ask, severity, f'default_action "{action}" {effect} while policyd is away')
 

@@ -35,6 +35,7 @@ def changes(old: Config, new: Config) -> list[str]:
         *_record("store", old.store, new.store, " (needs a restart)"),
         *_record("exempt", old.exempt, new.exempt),
         *_lists(old.lists, new.lists),
+        *_field("nodes", old.nodes, new.nodes),
         *_record("delay", old.delay, new.delay),
         *_field("log.accepted", old.log_accepted, new.log_accepted),
         *_section("dns", old.dns, new.dns),

@@ -9,6 +9,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from policyd.conf import units
+from policyd.conf.away import WhenDown
 from policyd.conf.issues import At, shown
 from policyd.conf.schema import Endpoint, Listen, StoreSettings
 from policyd.conf.structures import Key, ListOf, Values, table
@@ -27,7 +28,6 @@ from policyd.conf.values import (
     whole_number,
     word,
 )
-from policyd.model import Action
 
 _LONGEST_PATH = 107
 _HOST = re.compile(r"[A-Za-z0-9_.-]{1,253}\Z|\[[0-9A-Fa-f:.]+\]\Z")
@@ -165,8 +165,8 @@ DIRECTORY = Key("directory", text("a directory", "/var/lib/policyd"), "The state
 TIMEOUT = Key("timeout", duration("250ms", 5, 10 * units.SECOND), "How long one call of the store may take.")
 WHEN_DOWN = Key(
     "when_down",
-    word(Action, "what to do without a store", "accept", only=(Action.ACCEPT, Action.DEFER), later=("local",)),
-    "What is answered while the store is down: accept (no limit) or defer (mail waits).",
+    word(WhenDown, "what to do without a store", "accept"),
+    "What is answered while the store is down: accept (no limit), defer (mail waits), local (count in memory).",
 )
 
 STORE = table(URL, PASSWORD_FILE, DIRECTORY, TIMEOUT, WHEN_DOWN, example="{url: embedded}")

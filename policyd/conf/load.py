@@ -7,6 +7,7 @@ from pathlib import Path
 from policyd.conf import listen as static
 from policyd.conf import sections
 from policyd.conf.accounts import accounts
+from policyd.conf.away import WhenDown
 from policyd.conf.dns import dns
 from policyd.conf.files import read_text
 from policyd.conf.include import Copies
@@ -17,7 +18,7 @@ from policyd.conf.nodes import is_null, parse
 from policyd.conf.notify import notify
 from policyd.conf.plans import Rules, in_force, rules
 from policyd.conf.schedules import schedules
-from policyd.conf.schema import Config, Listen, Terms
+from policyd.conf.schema import Config, Listen, StoreSettings, Terms
 from policyd.conf.strikes import spam_traps
 from policyd.conf.structures import NOTHING, Values
 from policyd.conf.terms import Elsewhere
@@ -88,10 +89,25 @@ def _config(path: str, state_directory: str | None, issues: list[Issue]) -> Conf
         mailman=mailman(software) if software is not None else None,
         notify=notify(told) if told is not None else None,
         read_at=begun,
+        nodes=_nodes(values, settings, at),
     )
     if not issues:
         copies.keep(read.included.good, set(read.included.stale))
     return config
+
+
+def _nodes(values: Values, settings: StoreSettings, at: At) -> int:
+    """Return how many daemons share the store; who counts without it must say so."""
+    nodes, store = values.maybe(sections.NODES), values.get(sections.STORE_KEY, NOTHING)
+    embedded = settings.url == "embedded"
+    if nodes is None and settings.when_down is WhenDown.LOCAL and not embedded:
+        if sections.NODES.name not in values.flawed:
+            place, problem = store.place_of(static.WHEN_DOWN), "local needs to know how many daemons share the store"
+            at.key("store").key("when_down").report(place, problem, "write nodes: 1 at the top, or their number")
+    elif nodes is not None and nodes > 1 and embedded:
+        problem = "an embedded store has one daemon"
+        at.key("nodes").report(values.place_of(sections.NODES), problem, "remove it, or write the store.url of a Redis")
+    return nodes or 1
 
 
 def _absolute(files: Iterable[str]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from datetime import date
 from ipaddress import IPv4Network, IPv6Network
 from zoneinfo import ZoneInfo
 
+from policyd.conf.away import WhenDown
 from policyd.conf.bounds import DelayBounds
 from policyd.conf.listed import Lists
 from policyd.conf.notice import NotifySettings
@@ -69,7 +70,7 @@ class StoreSettings:
     password_file: str = ""
     directory: str = "/var/lib/policyd"
     timeout: int = 250
-    when_down: Action = Action.ACCEPT
+    when_down: WhenDown = WhenDown.ACCEPT
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +239,7 @@ class Config:
     files that it was read from, as absolute paths. ``stale`` are the included files that are bad now:
     their last good text is in force, but for those in ``left_out``, which have none. ``stale_issues``
     says what is wrong with them. ``maps`` are those of ``files`` that other programs write, of hosted
-    domains and local users. ``read_at`` is when reading began, ms.
+    domains and local users. ``read_at`` is when reading began, ms. ``nodes`` daemons share the limits.
     """
 
     mode: Mode
@@ -264,6 +265,7 @@ class Config:
     notify: NotifySettings | None = None
     read_at: int = field(default=0, compare=False)
     delay: DelayBounds = field(default_factory=DelayBounds)
+    nodes: int = 1
 
     def terms(self, account: str) -> Terms:
         """Return what is in force for an account: its own terms, else those of its plan.

@@ -20,6 +20,8 @@ from policyd.model import Mode
 _MOST = 10_000
 """Delayed answers; Postfix would need as many smtpd."""
 
+_MOST_NODES = 1000
+
 
 def _version(written: str) -> int | Unfit:
     if written == "1":
@@ -35,6 +37,12 @@ def _count(written: str) -> int | Unfit:
     if written.isascii() and written.isdecimal() and 0 < int(written[:6]) <= _MOST:
         return int(written)
     return Unfit(f'"{shown(written)}" is no number of answers', f"write a number from 1 to {_MOST}")
+
+
+def _nodes(written: str) -> int | Unfit:
+    if written.isascii() and written.isdecimal() and 0 < int(written[:5]) <= _MOST_NODES:
+        return int(written)
+    return Unfit(f'"{shown(written)}" is no number of daemons', f"write a number from 1 to {_MOST_NODES}")
 
 
 _PATTERN = Value(_lower, "a pattern", '"postmaster@*"', {"type": "string", "minLength": 1})
@@ -81,12 +89,16 @@ LOG_KEY = Key("log", table(ACCEPTED, example="{accepted: false}"), "What is logg
 DNS_KEY = Key("dns", DNS, "What hosted domains should say in the DNS; without it nothing is looked up.")
 MAILMAN_KEY = Key("mailman", MAILMAN, "Where Mailman 3 is asked how many members its lists have.")
 NOTIFY_KEY = Key("notify", NOTIFY, "Who is told of what happens, by mail and by a webhook.")
+NODES = Key(
+    "nodes",
+    Value(_nodes, "a number of daemons", "2", {"type": "integer", "minimum": 1, "maximum": 1000}),
+    "How many daemons share the store: with when_down: local each has its share of what is left.",
+)
 
 ROOT = table(
     VERSION, MODE, LISTEN_KEY, STORE_KEY, ACCOUNTS_KEY, EXEMPT_KEY, LISTS_KEY, DELAY_KEY, SPAM_TRAPS_KEY,
-    SCHEDULES_KEY, LIMITS_KEY, PLANS_KEY, LOG_KEY, DNS_KEY, MAILMAN_KEY, NOTIFY_KEY,
+    SCHEDULES_KEY, LIMITS_KEY, PLANS_KEY, LOG_KEY, DNS_KEY, MAILMAN_KEY, NOTIFY_KEY, NODES,
     example="version: 1",
-    later=("nodes",),
 )  # fmt: skip
 
 

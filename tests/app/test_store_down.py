@@ -9,7 +9,7 @@ import pytest
 from tests.app.conftest import Start
 from tests.support.daemon import rate
 from tests.support.process import Process, configuration
-from tests.support.redis import RedisServer
+from tests.support.redis import RedisServer, running
 from tests.support.wait import until
 
 ALICE = {"sasl_username": "alice@a.test", "sender": "alice@a.test"}
@@ -171,3 +171,25 @@ def test_files_that_are_missing(ending: ExitStack, url: str, file: str | None, w
     (line,) = daemon.lines(level="critical")
     assert why in line["msg"]
     assert "correct store.url and store.password_file" in line["msg"]
+
+
+@pytest.mark.parametrize("away", ["frozen", "killed"])
+def test_counting_on_without_it(start: Start, ending: ExitStack, away: str) -> None:
+    """With when_down local the rest of a limit is let through, more is deferred, and Redis is told when it is back."""
+    server = ending.enter_context(running(append=True))
+    limits = {"domain-hourly": rate(4)}
+    daemon = start(server.url, limits=limits, store={"timeout": "1s", "when_down": "local"}, nodes="1")
+    with daemon.asker() as asker:
+        assert asker.ask(**ALICE) == "DUNNO"
+        (server.pause if away == "frozen" else server.kill)()
+        assert [asker.ask(**ALICE) for _ in range(5)] == ["DUNNO"] * 3 + [WAIT] * 2
+        assert daemon.metric("policyd_unpaid_charges") == 3
+        assert daemon.page("/readyz")[0] == 200
+        (server.resume if away == "frozen" else server.start)()
+        until(lambda: daemon.metric("policyd_unpaid_charges") == 0, "what was let through is paid back")
+        assert asker.ask(**ALICE).startswith("550 5")
+
+    lines = daemon.lines(action="accept", account="a.test")
+    assert [line["store"].endswith("; counted by this daemon") for line in lines] == [True] * 3
+    assert daemon.said("what was let through without the store is paid back: 3 charges")
+    assert daemon.said("store.when_down: local decides until it does")

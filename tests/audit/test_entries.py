@@ -3,8 +3,8 @@
 import pytest
 
 from policyd.audit.postfix import Finding, Severity
+from policyd.conf.away import WhenDown
 from policyd.conf.schema import Endpoint
-from policyd.model import Action
 from tests.support.postfix_lab import ENTRY, Lab, errors, none, the
 
 pytestmark = pytest.mark.e2e
@@ -121,7 +121,7 @@ def test_the_default_action_of_main_cf_counts(lab: Lab) -> None:
 
 def test_deferring_is_right_where_the_admin_chose_it(lab: Lab) -> None:
     """With store.when_down: defer a deferring default_action says the same; a rejecting one does not."""
-    chosen = {"store__when_down": Action.DEFER}
+    chosen = {"store__when_down": WhenDown.DEFER}
 
     assert none(with_entry(lab, "timeout=45s").audit(**chosen), AWAY)
     assert not none(lab.main(f"policyd_check = {entry('default_action=REJECT')}").audit(**chosen), AWAY)

@@ -43,7 +43,6 @@ def test_the_shipped_files_fit(file: Path) -> None:
         "list-where-value",
         "yaml-no",
         "yaml-time-as-number",
-        "reserved-top-level",
         "size-words",
         "limit-words",
         "limit-name",

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from policyd.conf import files
+from policyd.conf.away import WhenDown
 from policyd.conf.listed import KnownList, Lists
 from policyd.conf.load import load
 from policyd.conf.schema import Endpoint, Exempt, Listen, StoreSettings
 from policyd.errors import ConfigError
-from policyd.model import Action, Counts, Mode, Per
+from policyd.model import Counts, Mode, Per
 from policyd.pattern import sender_pattern
 from tests.support.configs import loaded, problems, rate_limit, write_config
 
@@ -81,7 +82,7 @@ def test_the_store_is_read(url: str, tmp_path: Path) -> None:
     """The four kinds of store."""
     store = f'{{url: "{url}", password_file: /etc/pw, directory: /var/lib/p, timeout: 100ms, when_down: defer}}'
 
-    assert loaded(tmp_path, store=store).store == StoreSettings(url, "/etc/pw", "/var/lib/p", 100, Action.DEFER)
+    assert loaded(tmp_path, store=store).store == StoreSettings(url, "/etc/pw", "/var/lib/p", 100, WhenDown.DEFER)
 
 
 @pytest.mark.parametrize("url", ["redis://", "unix:", "redis", "http://[", "//r"])

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from policyd.conf.away import WhenDown
 from policyd.conf.schema import Config, Exempt, StoreSettings
 from policyd.errors import StoreUnavailable
 from policyd.model import UNLISTED, Action, Counts, Mode, Per, Recipients, TrafficKind, Verdict
@@ -187,11 +188,11 @@ def test_a_repeat_under_another_configuration_is_answered(world: World, other: A
 # without the store
 
 DOWN = [
-    (Action.ACCEPT, config(), Action.ACCEPT),
-    (Action.DEFER, config(), Action.DEFER),
-    (Action.DEFER, config(mode=Mode.OBSERVE), Action.ACCEPT),
-    (Action.DEFER, config(rate(), rate("messages", mode=Mode.OBSERVE)), Action.DEFER),
-    (Action.DEFER, config(rate(over=Action.ACCEPT), rate("messages", mode=Mode.OBSERVE)), Action.ACCEPT),
+    (WhenDown.ACCEPT, config(), Action.ACCEPT),
+    (WhenDown.DEFER, config(), Action.DEFER),
+    (WhenDown.DEFER, config(mode=Mode.OBSERVE), Action.ACCEPT),
+    (WhenDown.DEFER, config(rate(), rate("messages", mode=Mode.OBSERVE)), Action.DEFER),
+    (WhenDown.DEFER, config(rate(over=Action.ACCEPT), rate("messages", mode=Mode.OBSERVE)), Action.ACCEPT),
 ]
 
 
@@ -201,7 +202,7 @@ DOWN = [
     ids=["accept", "defer", "file in mode observe", "one limit in mode observe", "all limits only count"],
 )
 def test_without_the_store_the_admin_has_chosen(
-    world: World, when_down: Action, site: Config, expected: Action
+    world: World, when_down: WhenDown, site: Config, expected: Action
 ) -> None:
     """``when_down`` decides what cannot be counted; where nothing is ever refused, nothing is deferred."""
     world.config = with_store(site, when_down)
@@ -213,7 +214,7 @@ def test_without_the_store_the_admin_has_chosen(
     assert [decision.config for decision in world.heard.decisions] == [world.config] * 2
 
 
-def with_store(site: Config, when_down: Action) -> Config:
+def with_store(site: Config, when_down: WhenDown) -> Config:
     """Return a Config with another ``store.when_down``."""
     return replace(site, store=StoreSettings(when_down=when_down))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from policyd.conf.away import WhenDown
 from policyd.conf.bounds import DelayBounds
 from policyd.conf.schema import StoreSettings
 from policyd.model import Action, Charge, CounterType, Mode, Per, Verdict
@@ -235,12 +236,12 @@ def test_a_store_that_fails_meanwhile_changes_nothing(world: World) -> None:
     world.daemons.clear()
 
 
-@pytest.mark.parametrize("when_down", [Action.ACCEPT, Action.DEFER])
-def test_without_a_store_nothing_is_paced(world: World, when_down: Action) -> None:
+@pytest.mark.parametrize("when_down", [WhenDown.ACCEPT, WhenDown.DEFER])
+def test_without_a_store_nothing_is_paced(world: World, when_down: WhenDown) -> None:
     """Who asks while it is down hears what store.when_down says, at once."""
     world.config = replace(PACED, store=StoreSettings(when_down=when_down))
     world.daemon.store.fail_next = True
-    assert Smtpd(world).ask("a").heard == [(0, when_down)]
+    assert Smtpd(world).ask("a").heard == [(0, Action(when_down))]
 
 
 def test_a_reload_changes_no_answer_that_waits(world: World) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from policyd.conf.away import WhenDown
 from policyd.conf.listed import Lists
 from policyd.conf.schema import Config, Exempt, StoreSettings
 from policyd.errors import StoreUnavailable
@@ -245,8 +246,8 @@ def test_a_message_that_charges_nothing_at_its_end_makes_no_call(world: World) -
     assert world.ops == []
 
 
-@pytest.mark.parametrize("when_down", [Action.ACCEPT, Action.DEFER])
-def test_it_holds_while_the_store_is_away(world: World, when_down: Action) -> None:
+@pytest.mark.parametrize("when_down", [WhenDown.ACCEPT, WhenDown.DEFER])
+def test_it_holds_while_the_store_is_away(world: World, when_down: WhenDown) -> None:
     """The mirror answers; others are answered as the admin has chosen."""
     world.config = replace(config(), store=StoreSettings(when_down=when_down))
     suspend(world)
@@ -256,7 +257,7 @@ def test_it_holds_while_the_store_is_away(world: World, when_down: Action) -> No
     assert (verdict, isinstance(error, StoreUnavailable)) == (REFUSED, True)
 
     world.daemon.store.fail_next = True
-    assert world.connection().message(sasl_username="carol@example.net").rcpt().action is when_down
+    assert world.connection().message(sasl_username="carol@example.net").rcpt().action.value == when_down.value
 
 
 def test_a_repeated_request_is_answered_as_the_first_time(world: World) -> None:
