@@ -4,6 +4,7 @@
 #   make test            all tests; as root, with the Debian packages that they need
 #   make check           linters, types and the tests without other programs
 #   make soak            load and faults for MINUTES (10) from a SEED (1), and whether all books are right then
+#   make fuzz            any bytes into the codecs and the configuration, SECONDS (600) for each
 #   make bench           how fast it is, beside others (as root, with their Debian packages)
 #   make dashboards      write the dashboards for Grafana, and the picture of them
 #   make openapi         write the description of the admin socket, config/openapi.json
@@ -20,7 +21,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 PYTEST := $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(ARGS)
 
-.PHONY: soak run test check bench lint cover dashboards openapi packages man deb screenshots
+.PHONY: soak fuzz run test check bench lint cover dashboards openapi packages man deb screenshots
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run
@@ -34,6 +35,10 @@ check: lint
 
 soak: $(VENV)/.test packages
 	@$(BIN)/python -m tests.soak.run --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1)
+
+fuzz: $(VENV)/.test
+	@$(BIN)/python -m pip install -q -e '.[fuzz]'
+	@for target in postfix dovecot yaml; do $(BIN)/python -m tests.fuzz.run $$target --seconds $(or $(SECONDS),600) || exit 1; done
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check policyd tests bench config

@@ -1,0 +1,87 @@
+"""What is fuzzed: each target takes any bytes, and raises only where policyd has a mistake."""
+
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from policyd.conf.load import load
+from policyd.errors import ConfigError, Issue, ProtocolError
+from policyd.model import PolicyRequest
+from policyd.wire import dovecot
+from policyd.wire.postfix import MAX_BUFFERED, PolicyConnection
+from tests.support.policy import request
+
+SHIPPED = Path(__file__).parents[2] / "config" / "policyd.yaml"
+BAD = Path(__file__).parents[1] / "conf" / "bad"
+
+
+def postfix(data: bytes) -> None:
+    """Read requests of Postfix, whole and cut where the first byte says: the requests are the same."""
+    cut = data[0] if data else 0
+    whole, pieces = _requests([data]), _requests([data[:cut], data[cut:]])
+    assert [one for one in whole if isinstance(one, PolicyRequest)] == [
+        one for one in pieces if isinstance(one, PolicyRequest)
+    ]
+
+
+def _requests(pieces: list[bytes]) -> list[PolicyRequest | str]:
+    connection, found = PolicyConnection(), list[PolicyRequest | str]()
+    try:
+        for piece in pieces:
+            connection.receive(piece)
+            while (one := connection.next_request()) is not None:
+                found.append(one)
+            assert connection.buffered <= MAX_BUFFERED
+    except ProtocolError as error:
+        found.append(str(error))
+    return found
+
+
+def dovecot_auth(data: bytes) -> None:
+    """Read a question of Dovecot: what is read can be written, and what is wrong can be told."""
+    for command in ("allow", "report"):
+        login, wrong = _login(command, data)
+        login.encode("utf-8", "surrogateescape")
+        assert wrong.isprintable()
+
+
+def _login(command: str, data: bytes) -> tuple[str, str]:
+    try:
+        return dovecot.decode(command, data).login, ""
+    except ProtocolError as error:
+        return "", str(error)
+
+
+def yaml(data: bytes) -> None:
+    """Load a configuration: it is one, or every mistake is told in one line."""
+    path = _directory() / "policyd.yaml"
+    path.write_bytes(data)
+    assert [issue for issue in _issues(path) if not issue.problem or "\n" in str(issue)] == []
+
+
+def _issues(path: Path) -> tuple[Issue, ...]:
+    try:
+        load(path)
+    except ConfigError as error:
+        return error.issues
+    return ()
+
+
+@cache
+def _directory() -> Path:
+    return Path(tempfile.mkdtemp(prefix="pd", dir="/tmp"))
+
+
+class Target:
+    """A target with the inputs that it begins with."""
+
+    def __init__(self, run: Callable[[bytes], None], *seeds: bytes) -> None:
+        self.run, self.seeds = run, seeds
+
+
+TARGETS = {
+    "postfix": Target(postfix, request(), request(protocol_state="END-OF-MESSAGE", recipient_count="3") * 2),
+    "dovecot": Target(dovecot_auth, b'{"login": "bob@example.org", "remote": "192.0.2.7", "success": true}', b"[{}]"),
+    "yaml": Target(yaml, SHIPPED.read_bytes(), *(file.read_bytes() for file in sorted(BAD.glob("*.yaml")))),
+}
