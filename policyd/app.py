@@ -210,8 +210,8 @@ class App:
             raises = Raises(self.store)
             status = Status(self.store, self.index, raises, lambda: rosters.last.roster)
             parts = Parts(
-                self.config, self.store, status, self.trail, self.index, self.last_logins, self.suspensions, raises,
-                rosters, self.service.delays, self._clock, endpoints.listening(), self._state_directory,
+                self.config, self.store, status, self.trail, self.index, self.last_logins, self.suspensions, self.seen,
+                raises, rosters, self.service.delays, self._clock, endpoints.listening(), self._state_directory,
             )  # fmt: skip
             await serving.serve("admin", endpoints.admin, admin_app(routes(parts), os.geteuid()))
         if endpoints.dovecot:

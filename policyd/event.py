@@ -21,6 +21,7 @@ class EventKind(Word):
     RELOAD = "reload"
     DNS = "dns"
     NEAR_LIMIT = "near-limit"
+    MAILING_WAITS = "mailing-waits"
 
 
 class Event(NamedTuple):

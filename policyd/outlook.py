@@ -1,12 +1,15 @@
 """What a mail that is not sent yet would hear: the reasoning of a real request, which charges nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from policyd.address import normalise
 from policyd.conf.schema import Config, Limit, RateLimit
-from policyd.model import Action, Charge, CounterType, Outcome, PolicyRequest, Usage, Verdict
+from policyd.model import Action, Charge, CounterType, Outcome, PolicyRequest, TrafficKind, Usage, Verdict
 from policyd.policy.decide import ACCEPT, action_over, decide, moment
+from policyd.policy.door import action_at_door, at_door, door
 from policyd.policy.plan import ChargePlan, Planner
+from policyd.policy.sizes import Seen, taken_together
 from policyd.policy.traffic import Attribution
 from policyd.policy.wording import rule, unconcerned
 from policyd.store.base import Call, Op
@@ -38,8 +41,21 @@ class LimitOutlook:
 
 
 @dataclass(frozen=True, slots=True)
+class DoorOutlook:
+    """What a post meets at the door of the list ``posting`` before it is charged: the limits of its size."""
+
+    posting: str
+    account: str
+    plan: str
+    limits: tuple[LimitOutlook, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Outlook:
-    """The verdict on a mail, and how it comes about. ``answer`` is the text that the sender would hear."""
+    """The verdict on a mail, and how it comes about. ``answer`` is the text that the sender would hear.
+
+    ``door`` is None where the recipient is no list's posting address.
+    """
 
     sender: str
     recipient: str
@@ -55,9 +71,12 @@ class Outlook:
     suspended_until: str
     spared: bool
     limits: tuple[LimitOutlook, ...]
+    door: DoorOutlook | None = None
 
 
-async def outlook(planner: Planner, store: RedisStore, request: PolicyRequest, user: str, now: int) -> Outlook:
+async def outlook(
+    planner: Planner, store: RedisStore, request: PolicyRequest, user: str, now: int, *, seen: Seen
+) -> Outlook:
     """Return what a mail would hear at ``now`` that the Unix user ``user`` sends, "" where he is unknown.
 
     A request with a recipient_count is asked about as a whole. Raises StoreError.
@@ -66,7 +85,8 @@ async def outlook(planner: Planner, store: RedisStore, request: PolicyRequest, u
     plan_of = planner.plan_message if request.recipient_count > 1 else planner.plan
     plan = plan_of(request, now, lambda _: user)
     outcome = await _peeked(store, plan)
-    verdict = ACCEPT if outcome is None else decide(plan, outcome)
+    family = partial(taken_together, planner.lists, seen)
+    verdict = ACCEPT if outcome is None else decide(plan, outcome, config.schedules, family)
     usages = outcome.usages if outcome is not None else ()
     charged = list(zip(plan.limits, plan.charges, usages, strict=False))
     looking = {limit.name for limit, charge, _ in charged if not charge.skipped}
@@ -74,7 +94,20 @@ async def outlook(planner: Planner, store: RedisStore, request: PolicyRequest, u
     others = [limit for limit in plan.terms.limits if limit.name not in looking]
     here = bool(Attribution(config).hosted(normalise(request.recipient, config.accounts.delimiter).domain))
     shown += [_unconcerned(limit, unconcerned(config, limit, plan.traffic, now, here=here)) for limit in others]
-    return _outlook(config, request, plan, verdict, tuple(shown))
+    post = door(planner, seen, request, now)
+    knocked = await _peeked(store, post) if post is not None else None
+    if post is not None and knocked is not None:
+        verdict = at_door(config, post, plan.traffic, knocked, family) or verdict
+    found = _outlook(config, request, plan, verdict, tuple(shown))
+    return found if post is None else replace(found, door=_door(config, post, plan.traffic.kind, knocked))
+
+
+def _door(config: Config, post: ChargePlan, author: TrafficKind, outcome: Outcome | None) -> DoorOutlook:
+    limits = list[LimitOutlook]()
+    for limit, charge, usage in zip(post.limits, post.charges, outcome.usages if outcome else (), strict=False):
+        action = Action.ACCEPT if usage.episode is None else action_at_door(config, limit, author)
+        limits.append(replace(_looking(post, limit, charge, usage), action=action.value))
+    return DoorOutlook(post.traffic.list, post.traffic.account, post.terms.plan, tuple(limits))
 
 
 async def _peeked(store: RedisStore, plan: ChargePlan) -> Outcome | None:
@@ -96,7 +129,7 @@ def _outlook(
     config: Config, request: PolicyRequest, plan: ChargePlan, verdict: Verdict, limits: tuple[LimitOutlook, ...]
 ) -> Outlook:
     traffic, found = plan.traffic, verdict.suspended
-    text, _, ref = verdict.text.rpartition("; ref ")
+    text, _, ref = verdict.text.partition("; ref ")
     return Outlook(
         request.sender, request.recipient, max(1, request.recipient_count), traffic.account, plan.terms.plan,
         traffic.kind.value, traffic.sure.value, rule(config, traffic, request), verdict.action.value, text, ref,

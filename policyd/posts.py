@@ -64,7 +64,7 @@ class Posts:
 
     def family(self, planner: Planner, limit: SizeLimit, posting: str) -> list[str]:
         """Return the names of the lists that a limit judges together with one."""
-        return taken_together(limit, posting, planner.lists, self._seen)
+        return taken_together(planner.lists, self._seen, limit, posting)
 
     def _looked(
         self, planner: Planner, look: ChargePlan, author: Traffic, answer: Callable[[Refused | None], None],

@@ -11,13 +11,24 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Generic, Protocol, TypeVar
 
-from policyd.conf.schema import Config, Limit, PaceLimit, RateLimit
+from policyd.conf.schema import Config, Limit, PaceLimit, RateLimit, SizeLimit
 from policyd.errors import StoreError
 from policyd.event import Event, EventKind, refusal_reason
 from policyd.log import DecisionLog
 from policyd.metrics import Metrics
-from policyd.model import NEVER_FITS, Action, Charge, CounterType, Outcome, Suspension, TrafficKind, Usage, Verdict
-from policyd.policy.decide import action_over, moment
+from policyd.model import (
+    NEVER_FITS,
+    Action,
+    Charge,
+    CounterType,
+    Outcome,
+    Sure,
+    Suspension,
+    TrafficKind,
+    Usage,
+    Verdict,
+)
+from policyd.policy.decide import action_over, moment, waiting_reason
 from policyd.policy.plan import ChargePlan
 from policyd.store.index import Entry, Index
 from policyd.store.trail import Trail
@@ -200,7 +211,12 @@ class VerdictRecorder(ABC, Generic[D]):
         paced = charge.type is CounterType.PACE
         why = refusal_reason(usage.used, usage.max, observed=charge.observed, paced=paced)
         refusal = Event(outcome.now, EventKind.REFUSAL, entry.account, entry.subject, who, why)
-        self._trail.note(refusal._replace(limit=entry.limit, ref=usage.episode.ref))
+        refusal = refusal._replace(limit=entry.limit, ref=usage.episode.ref)
+        if isinstance(limit, SizeLimit) and traffic.sure is Sure.VERIFIED and not charge.observed:
+            waits = waiting_reason(decision.config, limit, usage, outcome.now)
+            self._trail.note(refusal._replace(event=EventKind.MAILING_WAITS, why=waits), known=False)
+        else:
+            self._trail.note(refusal)
 
     @abstractmethod
     def _write(  # noqa: PLR0917  # the parts of one log line

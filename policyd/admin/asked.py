@@ -18,6 +18,7 @@ from policyd.status import Status
 from policyd.store.index import Index
 from policyd.store.last import LastLogins
 from policyd.store.redis import RedisStore
+from policyd.store.seen import SeenLists
 from policyd.store.trail import Trail
 from policyd.suspension import Suspensions
 
@@ -49,6 +50,7 @@ class Parts(NamedTuple):
     references: Index
     last_logins: LastLogins
     suspensions: Suspensions
+    seen: SeenLists
     raises: Raises
     rosters: RosterWatch
     delays: Delays

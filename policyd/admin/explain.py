@@ -61,7 +61,8 @@ class ExplainRoutes:
         """Return what a mail would hear, by its attributes as Postfix sends them; ``unix_user`` is who sends it."""
         query, parts = request.query, self._parts
         planner = Planner(parts.config.now, parts.status.roster())
-        return await outlook(planner, parts.store, _mail(query), _USER.of(query), parts.clock.now())
+        user, now = _USER.of(query), parts.clock.now()
+        return await outlook(planner, parts.store, _mail(query), user, now, seen=parts.seen)
 
 
 def _mail(query: Mapping[str, str]) -> PolicyRequest:

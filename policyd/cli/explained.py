@@ -26,7 +26,7 @@ def print_story(story: dict[str, Any]) -> None:
 
 def print_mail(found: dict[str, Any]) -> None:
     """Print what a mail would hear."""
-    _print([*_verdict(found), *_charged(found), "", *_limits(found["limits"])])
+    _print([*_verdict(found), *_charged(found), *_door(found["door"]), "", *_limits(found["limits"])])
 
 
 def _print(lines: Iterable[str]) -> None:
@@ -82,6 +82,13 @@ def _charged(found: dict[str, Any]) -> Iterator[str]:
     yield _line("by rule", f"{found['rule']} ({found['sure']}; traffic {found['traffic']})")
 
 
+def _door(door: dict[str, Any] | None) -> Iterator[str]:
+    if door is not None:
+        of = f"{door['posting']} is a list of {door['account']}{_plan(door['plan'])}"
+        yield _line("door", of if door["limits"] else f"{of}; no limit of its size has a say there now")
+        yield from (f"  {one['limit']}  {_looked(one)}" for one in door["limits"])
+
+
 def _limits(limits: list[dict[str, Any]]) -> Iterator[str]:
     names = max((len(one["limit"]) for one in limits), default=0)
     for one in limits:
@@ -98,6 +105,8 @@ def _looked(one: dict[str, Any]) -> str:
     if one["counter"] == CounterType.PACE:
         away = f"the next slot is {one['used'] / 1000:g} s away" if one["used"] else "a slot is free"
         return f"one in {duration(one['window'])} for {one['subject']}, {away}: {verb}{resumes}{only}"
+    if one["counter"] == CounterType.SET:
+        return f"{one['used']} of {one['max']} addresses on {one['subject']}: {verb}{resumes}{only}"
     return f"{_used(one)} used by {one['subject']}: {verb}{resumes}{never}{only}"
 
 

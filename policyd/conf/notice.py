@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from policyd.event import EventKind
 
-TO_CUSTOMERS = frozenset({EventKind.NEAR_LIMIT, EventKind.REFUSAL, EventKind.SUSPEND, EventKind.RESUME})
+TO_CUSTOMERS = frozenset(
+    {EventKind.NEAR_LIMIT, EventKind.REFUSAL, EventKind.MAILING_WAITS, EventKind.SUSPEND, EventKind.RESUME}
+)
 """What an account's contact is told; the admin may want to hear of more."""
 
 

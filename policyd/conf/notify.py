@@ -43,8 +43,8 @@ WEBHOOK = Key(
 )
 EVENTS = Key(
     "events",
-    ListOf(word(EventKind, "an event", "refusal"), "[near-limit, refusal, suspend, resume]"),
-    "What is told (default: near-limit, refusal, suspend, resume). Of others only admin and webhook hear.",
+    ListOf(word(EventKind, "an event", "refusal"), "[near-limit, refusal, mailing-waits, suspend, resume]"),
+    "What is told (near-limit, refusal, mailing-waits, suspend, resume). Of others only admin and webhook hear.",
 )
 TEMPLATES = Key(
     "templates",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
-from policyd.conf.schema import Limit, PaceLimit, RateLimit, Schedule, SizeLimit
+from policyd.conf.schema import Config, Limit, PaceLimit, RateLimit, Schedule, SizeLimit
 from policyd.model import (
     LOGIN_COUNTS,
     NEVER_FITS,
@@ -140,6 +140,14 @@ def size_text(limit: SizeLimit, who: str, usage: Usage, plan: str, opens: int | 
     what = f"{who} {usage.used} {addresses}, {usage.max} are allowed on plan {plan}"
     when = f"mail flows from {moment(opens)} on" if opens is not None else ""
     return _line(limit.name, "; ".join(part for part in (what, when, ref) if part))
+
+
+def waiting_reason(config: Config, limit: SizeLimit, usage: Usage, now: int) -> str:
+    """Return why a mailing waits, until when if that is known, and when its list software gives it up."""
+    again = opens(limit, config.schedules, now)
+    when = f"; mail flows from {moment(again)} on" if again is not None else ""
+    gives_up = moment(now + config.lists.gives_up_after)
+    return f"{usage.used} addresses, {usage.max} allowed{when}; the list software gives up after {gives_up}"
 
 
 def opens(limit: Limit, schedules: Mapping[str, Schedule], now: int) -> int | None:

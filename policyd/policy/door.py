@@ -63,7 +63,7 @@ def at_door(config: Config, post: ChargePlan, author: Traffic, outcome: Outcome,
     if author.account == post.traffic.account and author.sure is Sure.VERIFIED and isinstance(limit, SizeLimit):
         who = whose(limit, post.charges[index].subject, family(limit, post.traffic.list))
         text = size_text(limit, who, usage, post.terms.plan, again)
-    return Verdict(_action(config, limit, author.kind), text, index)
+    return Verdict(action_at_door(config, limit, author.kind), text, index)
 
 
 def refuse_post(kind: TrafficKind, suspension: Suspension) -> Verdict:
@@ -77,7 +77,7 @@ def posted(post: ChargePlan, author: Traffic) -> ChargePlan:
     return post._replace(traffic=author._replace(account=post.traffic.account, list=post.traffic.list))
 
 
-def _action(config: Config, limit: Limit, author: TrafficKind) -> Action:
+def action_at_door(config: Config, limit: Limit, author: TrafficKind) -> Action:
     """Return what a refused post hears. Another list's member is not struck off for it."""
     if author is TrafficKind.LIST:
         return Action.DEFER

@@ -80,7 +80,7 @@ def size_subject(limit: SizeLimit, posting: str, lists: KnownLists) -> str:
     return lists.family(posting) or f"{stem(posting)}*"
 
 
-def taken_together(limit: SizeLimit, posting: str, lists: KnownLists, seen: Seen) -> list[str]:
+def taken_together(lists: KnownLists, seen: Seen, limit: SizeLimit, posting: str) -> list[str]:
     """Return the names of the lists of a domain that a limit judges together with one of them."""
     domain, subject = posting.rpartition("@")[2], size_subject(limit, posting, lists)
     known = {posting, *lists.of(domain), *seen.of(domain)}

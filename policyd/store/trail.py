@@ -45,23 +45,26 @@ class Trail:
 
     def __init__(self, store: RedisStore) -> None:
         self._store = store
-        self._noted: list[Event] = []
+        self._noted, self._own = list[Event](), list[Event]()
         self._listeners: list[Callable[[Event], None]] = []
 
     def on_event(self, listener: Callable[[Event], None]) -> None:
         """Have ``listener`` called with every event that this daemon notes or writes."""
         self._listeners.append(listener)
 
-    def note(self, event: Event) -> None:
-        """Keep an event for the trail of all until the next ``flush``. The account's own has it already."""
+    def note(self, event: Event, *, known: bool = True) -> None:
+        """Keep an event for the trail of all until the next ``flush``. ``known``: the account's own has it already."""
         if len(self._noted) < WAITING:
             self._noted.append(event)
+            self._own += [] if known else [event]
         self._tell(event)
 
     async def flush(self) -> None:
         """Write what was noted. Never raises because of the store."""
-        noted, self._noted = self._noted, []
+        noted, self._noted, own, self._own = self._noted, [], self._own, []
         try:
+            for event in own:
+                await self._add_own(event)
             for start in range(0, len(noted), _AT_ONCE):
                 await self._add(*noted[start : start + _AT_ONCE])
         except StoreError:
@@ -71,10 +74,7 @@ class Trail:
         """Write what somebody did, into both trails. Raises StoreError."""
         self._tell(event)
         if event.account:
-            key = keys.events(keys.tag(event.account))
-            await self._store.command("LPUSH", key, encode(event))
-            await self._store.command("LTRIM", key, 0, KEPT - 1)
-            await self._store.command("PEXPIRE", key, _MONTH)
+            await self._add_own(event)
         await self._add(event)
 
     async def of(self, account: str, count: int) -> Page:
@@ -98,6 +98,12 @@ class Trail:
     async def _end(self) -> str:
         found = await self._store.command("XREVRANGE", _ALL, "+", "-", "COUNT", 1)
         return _page(found, START).place
+
+    async def _add_own(self, event: Event) -> None:
+        key = keys.events(keys.tag(event.account))
+        await self._store.command("LPUSH", key, encode(event))
+        await self._store.command("LTRIM", key, 0, KEPT - 1)
+        await self._store.command("PEXPIRE", key, _MONTH)
 
     async def _add(self, *events: Event) -> None:
         command, bound = self._store.command, ("MAXLEN", "~", KEPT_OF_ALL)

@@ -1,14 +1,18 @@
 """Whole daemons that tell a customer, the admin and a program what happens."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import datetime, timedelta
 from email import message_from_bytes
 from email.header import decode_header, make_header
+from email.policy import SMTP
 from pathlib import Path
 
 import pytest
 
+from policyd.cli.client import AdminClient
 from policyd.notices.letter import signature
 from tests.app.conftest import Start
 from tests.support.command import policyd
@@ -19,6 +23,7 @@ from tests.support.redis import RedisServer
 from tests.support.sink import Delivery, Sink
 from tests.support.wait import until
 
+SINCE = re.compile(r"since (\S+) the mailing list")
 OWNER, ADMIN = "owner@customer.test", "hostmaster@provider.test"
 BOB = {"sasl_username": "bob@a.test", "sender": "bob@a.test"}
 DOMAINS: Yaml = {"domains": {"a.test": {"plan": "shared", "contact": OWNER}}}
@@ -143,3 +148,36 @@ def test_a_mailbox_that_the_mta_refuses_is_given_up(start: Start, redis_server: 
 
     until(lambda: daemon.metric("policyd_notices_failed_total", way="mail") > 0, "it is given up")
     assert daemon.said("a notice by mail was given up")
+
+
+def test_a_mailing_that_waits_is_told_once_with_its_end(start: Start, redis_server: RedisServer, sink: Sink) -> None:
+    """Of two daemons, for all its copies; who only claims to be the list is no news of it."""
+    sections: dict[str, Yaml] = {
+        "limits": {"list-size": {"kind": "size", "max": 3}},
+        "lists": {
+            "contexts": ["mailman"], "mailing_over": 0, "gives_up_after": "2d",
+            "known": {"php@a.test": {"posting": "news@a.test", "size": 4}},
+        },
+        "accounts": DOMAINS,
+        "notify": notify(sink, events=["mailing-waits"]),
+    }  # fmt: skip
+    one, other = (start(redis_server.url, **sections) for _ in range(2))
+    software = {"sasl_username": "", "client_address": "127.0.0.1", "sender": "news-return-@a.test"}
+    for daemon, context in ((one, ""), (one, "mailman"), (other, "mailman")):
+        with daemon.asker() as asker:
+            answers = [asker.ask(**software, policy_context=context) for _ in range(3)]
+        assert all("450" in answer for answer in answers), answers
+
+    told = sink.wait("customer.test")
+
+    assert subjects(told) == ["A mailing of news@a.test waits"]
+    text = " ".join(message_from_bytes(told[0].content, policy=SMTP).get_content().split())
+    begun = datetime.fromisoformat(SINCE.findall(text)[0])
+    assert f"gives up after {(begun + timedelta(days=2)).isoformat()}" in text
+    until(lambda: _told(one).count("mailing-waits") == 1, "it stands in the trail of the account")
+
+
+def _told(daemon: Process) -> list[str]:
+    """Return the kinds of events in the trail of the account."""
+    events = AdminClient(str(daemon.admin)).get("/v1/events", subject="a.test")["events"]
+    return [event["event"] for event in events]

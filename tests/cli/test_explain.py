@@ -244,3 +244,24 @@ def test_a_pace(serve: Serve) -> None:
     assert before.endswith("  list-pace  one in 6s for news@example.org, a slot is free: fits\n")
     assert after.splitlines()[0].endswith("would be accepted after a delay now; nothing was charged.")
     assert after.endswith("the next slot is 6 s away: delays until 2026-05-28 20:26:46+00:00\n")
+
+
+def test_the_door_of_a_list(serve: Serve) -> None:
+    """What a post to it meets before it is charged: whose list it is, and each limit of its size."""
+    limits = {"domain-hourly": rate(5), "list-size": {"kind": "size", "max": 1000}}
+    site = serve(limits=limits, lists={"known": {"php@example.org": {"posting": "news@example.org", "size": 1001}}})
+    lines = site.run("explain", "--login", "carol@example.org", "--to", "news@example.org")[1].splitlines()
+    assert lines == [
+        "A mail from <carol@example.org> to <news@example.org> would be rejected (550) now; nothing was charged.",
+        "answer      Limit list-size: news@example.org has 1001 addresses, 1000 are allowed on plan shared",
+        "charged     example.org, plan shared",
+        "by rule     the login carol@example.org (verified; traffic user)",
+        "door        news@example.org is a list of example.org, plan shared",
+        "  list-size  1001 of 1000 addresses on news@example.org: rejects (5xx)",
+        "",
+        "  domain-hourly  0 of 5 recipients in 1h used by example.org: fits",
+        "  list-size      looks at list traffic only",
+    ]
+    outside = site.run("explain", "--from", "x@y.test", "--to", "news@example.org", "--client", "192.0.2.7")[1]
+    assert "answer      This list cannot take posts now\n" in outside
+    assert outlook(site, "--login", ALICE, "--to", "bob@example.net")["door"] is None
