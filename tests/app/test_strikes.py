@@ -7,7 +7,7 @@ from tests.support.redis import RedisServer
 from tests.support.wait import until
 
 STRIKES = {"count": 1, "within": "24h", "suspend": "6h"}
-LIST = {"sasl_username": "", "client_address": "127.0.0.1", "sender": "news-bounces@a.test"}
+LIST = {"sasl_username": "", "client_address": "127.0.0.1", "sender": "news-return-@a.test"}
 
 
 def test_a_login_over_its_limit_is_suspended_and_its_domain_goes_on(start: Start, redis_server: RedisServer) -> None:
