@@ -95,6 +95,17 @@ def test_it_counts_on_from_what_it_saw(site: Site) -> None:
     assert site.used() == site.used(EXACT) == 60
 
 
+def test_the_last_answer_counts(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few answers are kept as they came, each counter is what the last of them said."""
+    monkeypatch.setattr("policyd.store.local.store._UNREAD", 1)
+    senders = [(LIMIT, EXACT._replace(subject=name, max=100)) for name in ("alice", "bob", "carol")]
+    for number in range(198):
+        assert site.rcpt(f"m{number}", charges=senders[number % 3])
+    site.fault(Fault.DOWN)
+
+    assert [site.rcpt(f"n{number}", charges=(LIMIT,)) for number in range(3)] == [True, True, False]
+
+
 def test_shares(scripted: Scripted) -> None:
     """Two daemons that saw the same state let no more through together than is left."""
     site = Site(scripted, daemons=2)

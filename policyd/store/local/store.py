@@ -9,6 +9,7 @@ A call without message record is never counted here: it could not be paid back e
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from functools import partial
 from time import perf_counter
@@ -29,7 +30,8 @@ BATCH = 100
 LAST_CHANCE = 5.0
 """How long a daemon that ends goes on paying, in seconds."""
 
-_UNREAD = 500
+_UNREAD = 5000
+"""Answers that are not taken over before they have to be."""
 
 _log = logging.getLogger("policyd.store")
 
@@ -46,7 +48,7 @@ class LocalStore:
         self._store, self._timeout, self._clock = store, timeout, clock
         self._nodes, self._suspended = nodes, suspended
         self._counting, self._unpaid = Counting(), Unpaid()
-        self._unread: list[tuple[Call, Outcome]] = []
+        self._unread = OrderedDict[int, tuple[Call, Outcome]]()
         self._full = False
 
     @property
@@ -103,21 +105,20 @@ class LocalStore:
         if isinstance(outcome, StoreError):
             self._answer(call, done, outcome)
             return
-        self._unread.append((call, outcome))
-        if len(self._unread) >= _UNREAD:
-            self._read()
+        if outcome.usages and not outcome.repeated:
+            # Most calls of a sender have the very same charges; what was said of them last is enough.
+            unread, key = self._unread, id(call.charges)
+            unread[key] = call, outcome
+            unread.move_to_end(key)
+            if len(unread) > _UNREAD:
+                self._saw(*unread.popitem(last=False)[1])
         done(outcome)
 
     def _read(self) -> None:
-        """Take over what the store has said lately; of the same charges only the last counts."""
-        unread, self._unread = self._unread, []
-        latest = dict[int, tuple[Call, Outcome]]()
-        for call, outcome in unread:
-            if outcome.usages and not outcome.repeated:
-                latest.pop(id(call.charges), None)
-                latest[id(call.charges)] = call, outcome
-        for call, outcome in latest.values():
+        """Take over what the store has said lately, in that order."""
+        for call, outcome in self._unread.values():
             self._saw(call, outcome)
+        self._unread.clear()
 
     def _saw(self, call: Call, outcome: Outcome) -> None:
         self._counting.saw(call.account, call.charges, outcome, at_least=self._unpaid.owes(call.account))
