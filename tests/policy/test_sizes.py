@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from policyd.conf.listed import KnownList, Lists
+from policyd.conf.schema import SizeLimit
 from policyd.model import (
     NEVER_FITS,
     Action,
@@ -18,7 +19,7 @@ from policyd.model import (
     TrafficKind,
     Usage,
 )
-from policyd.policy.decide import decide, whose
+from policyd.policy.decide import decide, moment, waiting_reason, whose
 from policyd.policy.plan import ChargePlan, Planner, nobody
 from policyd.policy.roster import KnownLists
 from policyd.policy.sizes import digest, size_look, stem
@@ -194,3 +195,16 @@ def test_a_family_is_named_as_far_as_there_is_room(family: list[str], expected: 
 def test_a_long_name_leaves_room_for_the_rest() -> None:
     """A text has less than 200 characters."""
     assert whose(size(), f"{'n' * 60}@example.org", ()) == f"{'n' * 45}... has"
+
+
+@pytest.mark.parametrize(
+    ("limit", "when"),
+    [(size(), ""), (size(lifted_by="weekend"), "; mail flows from 2026-05-09T00:00:00+00:00 on")],
+    ids=["at any hour", "at this hour"],
+)
+def test_why_a_mailing_waits_and_when_it_is_given_up(limit: SizeLimit, when: str) -> None:
+    """Five days after it began, as Mailman does, unless the configuration says otherwise."""
+    usage = Usage(1001, 1000, NEVER_FITS, None)
+    why = waiting_reason(config(limit, schedules=(WEEKEND,)), limit, usage, MONDAY)
+    given_up = moment(MONDAY + 5 * 86_400_000)
+    assert why == f"1001 addresses, 1000 allowed{when}; the list software gives up after {given_up}"
