@@ -22,7 +22,8 @@ from policyd.model import Charge, CounterType, Outcome
 from policyd.store.base import Call, Op, Record
 from policyd.store.local.store import LocalStore
 from policyd.store.local.unpaid import MOST
-from policyd.store.redis import RedisStore, Server, Watch
+from policyd.store.redis import RedisStore, Watch
+from policyd.store.server import Server
 from policyd.suspension import Suspensions
 
 _EVERY = 0.02

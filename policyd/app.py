@@ -62,8 +62,9 @@ from policyd.store.index import Index
 from policyd.store.last import LastLogins
 from policyd.store.local.store import LocalStore
 from policyd.store.offences import Offences
-from policyd.store.redis import RedisStore, Server, Watch, read_password
+from policyd.store.redis import RedisStore, Watch
 from policyd.store.seen import SeenLists
+from policyd.store.server import Server, read_password
 from policyd.store.trail import Trail
 from policyd.striker import Striker
 from policyd.suspension import Suspensions
@@ -154,7 +155,9 @@ class App:
             settings = replace(settings, url=f"unix://{embedded.socket}", password_file="")
         watch = Watch(self.metrics.store_answered, self._store_changed)
         try:
-            server = Server(settings.url, read_password(settings.password_file))
+            server = Server(
+                settings.url, *map(read_password, (settings.password_file, settings.sentinel_password_file))
+            )
             self.store = RedisStore(server, settings.timeout, self._clock, watch)
         except (OSError, ValueError) as error:
             cure = "correct store.url and store.password_file, and let policyd's user read the files that they name"

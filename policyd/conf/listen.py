@@ -6,15 +6,15 @@ run as it is; all other files are named from the directory of the configuration 
 
 import re
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from policyd.conf import units
 from policyd.conf.away import WhenDown
 from policyd.conf.issues import At, shown
 from policyd.conf.schema import Endpoint, Listen, StoreSettings
+from policyd.conf.store_url import PATTERN as _STORE_PATTERN
+from policyd.conf.store_url import store_url
 from policyd.conf.structures import Key, ListOf, Values, table
 from policyd.conf.values import (
-    LATER,
     Placed,
     Spot,
     Unfit,
@@ -33,8 +33,6 @@ _LONGEST_PATH = 107
 _HOST = re.compile(r"[A-Za-z0-9_.-]{1,253}\Z|\[[0-9A-Fa-f:.]+\]\Z")
 _HIGHEST_PORT = 65_535
 _MOST_CONNECTIONS = 65_535
-_SCHEMES = ("redis", "rediss", "unix")
-_LATER_SCHEMES = ("sentinel", "redis+sentinel", "cluster", "redis+cluster")
 
 
 def endpoint(written: str) -> Endpoint | Unfit:
@@ -58,29 +56,6 @@ def _address_cure(written: str) -> str:
     if written.startswith("/"):
         return f"write unix:{written}"
     return f"write 127.0.0.1:{written}" if written.isdecimal() else "write unix:/path, 127.0.0.1:10031 or [::1]:10031"
-
-
-def _store_url(written: str) -> str | Unfit:
-    if written == "embedded":
-        return written
-    try:
-        parts = urlsplit(written)
-        password = parts.password
-    except ValueError:
-        return Unfit(f'"{shown(written)}" is no URL', "write embedded, or redis://host:6379/0")
-    if parts.scheme in _LATER_SCHEMES:
-        return Unfit(f"{parts.scheme} {LATER}", "write embedded, or redis://host:6379/0")
-    if parts.scheme not in _SCHEMES or not (parts.path if parts.scheme == "unix" else parts.hostname):
-        return Unfit(
-            f'"{shown(written)}" is no store',
-            "write embedded, redis://host:6379/0, rediss://host:6379/0 or unix:///path",
-        )
-    if password is not None:
-        return Unfit(
-            "a password stands in the URL, where it gets into logs",
-            "put it into a file of its own and name that in store.password_file",
-        )
-    return written
 
 
 def _connections(written: str) -> int | Unfit:
@@ -153,13 +128,19 @@ LISTEN = table(
 
 URL = Key(
     "url",
-    Value(_store_url, "a store", "embedded", {"type": "string", "pattern": "^(embedded|(rediss?|unix)://.+)$"}),
-    "embedded (a private redis-server), or redis://, rediss:// or unix:// of one that you run.",
+    Value(store_url, "a store", "embedded", {"type": "string", "pattern": _STORE_PATTERN}),
+    "embedded (a private redis-server), redis://, rediss:// or unix:// of one that you run, "
+    "or sentinel:// or cluster:// of several.",
 )
 PASSWORD_FILE = Key(
     "password_file",
     _FILE_OR_NONE,
     "A file that holds the password of the store.",
+)
+SENTINEL_PASSWORD_FILE = Key(
+    "sentinel_password_file",
+    _FILE_OR_NONE,
+    "A file that holds the password of the sentinels, where they have one.",
 )
 DIRECTORY = Key("directory", text("a directory", "/var/lib/policyd"), "The state directory.")
 TIMEOUT = Key("timeout", duration("250ms", 5, 10 * units.SECOND), "How long one call of the store may take.")
@@ -169,7 +150,7 @@ WHEN_DOWN = Key(
     "What is answered while the store is down: accept (no limit), defer (mail waits), local (count in memory).",
 )
 
-STORE = table(URL, PASSWORD_FILE, DIRECTORY, TIMEOUT, WHEN_DOWN, example="{url: embedded}")
+STORE = table(URL, PASSWORD_FILE, SENTINEL_PASSWORD_FILE, DIRECTORY, TIMEOUT, WHEN_DOWN, example="{url: embedded}")
 
 
 def listen(values: Values, at: At) -> Listen:
@@ -208,6 +189,7 @@ def store(values: Values) -> StoreSettings:
     return StoreSettings(
         url=values.get(URL, default.url),
         password_file=values.get(PASSWORD_FILE, default.password_file),
+        sentinel_password_file=values.get(SENTINEL_PASSWORD_FILE, default.sentinel_password_file),
         directory=values.get(DIRECTORY, default.directory),
         timeout=values.get(TIMEOUT, default.timeout),
         when_down=values.get(WHEN_DOWN, default.when_down),

@@ -62,12 +62,13 @@ class Listen:
 class StoreSettings:
     """How the counters are reached (static: a change needs a restart).
 
-    ``url`` is "embedded" or a redis://, rediss:// or unix:// URL; ``directory`` is the state
+    ``url`` is "embedded" or a URL (conf/store_url.py); ``directory`` is the state
     directory; ``timeout`` is in ms.
     """
 
     url: str = "embedded"
     password_file: str = ""
+    sentinel_password_file: str = ""
     directory: str = "/var/lib/policyd"
     timeout: int = 250
     when_down: WhenDown = WhenDown.ACCEPT

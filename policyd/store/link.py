@@ -92,6 +92,12 @@ class Link(asyncio.Protocol):
         if self._timer is None:
             self._timer = self._loop.call_at(waiter.deadline, self._expire)
 
+    def renew(self) -> None:
+        """Give the connection up for a fresh one, which may lead to another Redis."""
+        if self._transport is not None and self.state in {State.UP, State.STALLED}:
+            self._transport.abort()
+            self.connection_lost(None)
+
     async def close(self) -> None:
         """Close the connection for good; who still waits gets StoreUnavailable."""
         self._enter(State.CLOSED)

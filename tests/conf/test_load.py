@@ -77,12 +77,20 @@ def test_port_0_may_be_used_more_than_once(tmp_path: Path) -> None:
     assert len(loaded(tmp_path, listen=listen).listen.postfix) == 2
 
 
-@pytest.mark.parametrize("url", ["embedded", "redis://r:6379/0", "rediss://user@r/1", "unix:///run/redis.sock"])
-def test_the_store_is_read(url: str, tmp_path: Path) -> None:
-    """The four kinds of store."""
-    store = f'{{url: "{url}", password_file: /etc/pw, directory: /var/lib/p, timeout: 100ms, when_down: defer}}'
+STORES = [
+    *("embedded", "redis://r:6379/0", "rediss://user@r/1", "unix:///run/redis.sock"),
+    *("sentinel://r1,[::1]:1/name", "sentinel+tls://user@r1:1/name/2?ssl_ca_certs=/ca.pem"),
+    *("cluster://r1,r2:1", "cluster+tls://user@r1/0"),
+]
 
-    assert loaded(tmp_path, store=store).store == StoreSettings(url, "/etc/pw", "/var/lib/p", 100, WhenDown.DEFER)
+
+@pytest.mark.parametrize("url", STORES)
+def test_the_store_is_read(url: str, tmp_path: Path) -> None:
+    """The kinds of store."""
+    files = "password_file: /etc/pw, sentinel_password_file: /etc/spw, directory: /var/lib/p"
+    expected = StoreSettings(url, "/etc/pw", "/etc/spw", "/var/lib/p", 100, WhenDown.DEFER)
+
+    assert loaded(tmp_path, store=f'{{url: "{url}", {files}, timeout: 100ms, when_down: defer}}').store == expected
 
 
 @pytest.mark.parametrize("url", ["redis://", "unix:", "redis", "http://[", "//r"])

@@ -13,7 +13,8 @@ from policyd.clock import SystemClock
 from policyd.errors import StoreError, StoreTimeout, StoreUnavailable
 from policyd.model import Charge, Outcome
 from policyd.store.base import Call, Op, Record
-from policyd.store.redis import RedisStore, Server, Watch
+from policyd.store.redis import RedisStore, Watch
+from policyd.store.server import Server
 from tests.store.scripted import account, charge, record
 from tests.support.clock import ManualClock
 from tests.support.wait import DEADLINE, until

@@ -10,7 +10,8 @@ import pytest
 from policyd.clock import SystemClock
 from policyd.errors import StoreError
 from policyd.store.index import KEPT, WAITING, Entry, Index
-from policyd.store.redis import RedisStore, Server, Watch
+from policyd.store.redis import RedisStore, Watch
+from policyd.store.server import Server
 from tests.support.redis import RedisServer
 
 HOUR, MONTH = 3_600_000, 30 * 86_400_000

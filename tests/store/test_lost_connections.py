@@ -139,7 +139,7 @@ def test_no_second_try_gets_a_second_timeout(redis_server: RedisServer) -> None:
 
     async def main() -> None:
         async with opened(redis_server.url) as box:
-            deadlines = _deadlines(box.store._link)
+            deadlines = _deadlines(box.store._topology.node(b"").link)
             await box.submit()
             with redis_server.client() as client:
                 client.script_flush()
@@ -169,7 +169,7 @@ def test_another_redis_has_another_clock(redis_server: RedisServer) -> None:
     async def main() -> None:
         async with opened(redis_server.url) as box:
             await box.submit()
-            clock, loop = box.store._redis_clock, asyncio.get_running_loop()
+            clock, loop = box.store._topology.node(b"").clock, asyncio.get_running_loop()
             ahead = clock.deadline(loop.time()) + 3_600_000
             clock.heard(ahead, loop.time())
             assert clock.deadline(loop.time()) >= ahead

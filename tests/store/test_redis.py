@@ -10,7 +10,7 @@ import redis
 from policyd.errors import StoreUnavailable
 from policyd.model import NEVER_FITS
 from policyd.store.base import Call, Op
-from policyd.store.redis import read_password
+from policyd.store.server import read_password
 from tests.store.opened import LIMIT, opened, refused, run
 from tests.store.scripted import charge, record
 from tests.support.clock import START, ManualClock

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policyd.store.redis import RedisClock
+from policyd.store.redis_clock import RedisClock
 
 EPOCH = 1_780_000_000_000
 

@@ -8,8 +8,9 @@ import pytest
 from policyd.clock import SystemClock
 from policyd.errors import StoreUnavailable
 from policyd.store import seen
-from policyd.store.redis import RedisStore, Server, Watch
+from policyd.store.redis import RedisStore, Watch
 from policyd.store.seen import SeenLists
+from policyd.store.server import Server
 from tests.store.opened import run
 from tests.support.redis import RedisServer
 

@@ -8,7 +8,8 @@ from policyd.conf.penalty import SpamTraps, Strikes
 from policyd.event import Event
 from policyd.model import Sure, Traffic, TrafficKind
 from policyd.store.offences import Offences
-from policyd.store.redis import RedisStore, Server, Watch
+from policyd.store.redis import RedisStore, Watch
+from policyd.store.server import Server
 from policyd.store.trail import Trail
 from policyd.striker import Striker
 from policyd.suspension import Suspended, Suspensions, new_ref

@@ -6,7 +6,8 @@ from typing import TypeVar
 
 from policyd.clock import SystemClock
 from policyd.model import Suspension
-from policyd.store.redis import RedisStore, Server, Watch
+from policyd.store.redis import RedisStore, Watch
+from policyd.store.server import Server
 from policyd.suspension import Suspended, Suspensions, new_ref
 from tests.support.redis import RedisServer
 

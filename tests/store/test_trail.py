@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 from policyd.clock import SystemClock
 from policyd.event import Event, EventKind
-from policyd.store.redis import RedisStore, Server, Watch
+from policyd.store.redis import RedisStore, Watch
+from policyd.store.server import Server
 from policyd.store.trail import KEPT, START, WAITING, Trail
 from tests.support.redis import RedisServer
 

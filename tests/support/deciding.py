@@ -13,8 +13,9 @@ from policyd.policy.limits import counter_type
 from policyd.service import Decision, Service
 from policyd.settlement import Conversation, Kind, OpenMessage
 from policyd.store.base import Call, Done, Op
-from policyd.store.redis import RedisStore, Server, Watch
+from policyd.store.redis import RedisStore, Watch
 from policyd.store.seen import SeenLists
+from policyd.store.server import Server
 from policyd.suspension import Suspensions
 from tests.support.clock import ManualClock
 from tests.support.config import asked, config

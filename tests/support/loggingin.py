@@ -11,7 +11,8 @@ from policyd.errors import StoreError, StoreUnavailable
 from policyd.logins import LoginDecision, LoginService
 from policyd.model import LoginAnswer, LoginCommand, LoginRequest, Outcome, Verdict
 from policyd.store.base import Call, Op
-from policyd.store.redis import RedisStore, Server, Watch
+from policyd.store.redis import RedisStore, Watch
+from policyd.store.server import Server
 from policyd.suspension import Suspensions
 from tests.support.clock import ManualClock
 

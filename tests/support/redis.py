@@ -45,6 +45,7 @@ class RedisServer:
     password: str = ""
     append: bool = False
     port: int = field(default_factory=free_port)
+    options: tuple[str, ...] = ()
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
@@ -126,7 +127,7 @@ class RedisServer:
         appending = ["--appendonly", "yes", "--appendfsync", "always"] if self.append else ["--appendonly", "no"]
         password = ["--requirepass", self.password] if self.password else []
         where = ["--dir", str(self.directory), "--unixsocket", str(self.socket), "--unixsocketperm", "700"]
-        return [self.binary, *where, "--save", "", *port, *appending, *password]
+        return [self.binary, *where, "--save", "", *port, *appending, *password, *self.options]
 
     def _make_certificate(self) -> None:
         openssl = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]

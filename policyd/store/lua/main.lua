@@ -3,7 +3,9 @@
 -- record.lua. Each counter type is a file.
 --
 -- KEYS: the message record, the state of the account, then one counter for each charge; all on one
---       hash slot.
+--       hash slot. In a cluster one more, `absent`, which never exists: while a slot moves from node
+--       to node, Redis runs nothing that declares a missing key beside others, and so no call meets
+--       half of the keys.
 -- ARGV: numbers {op, now (0: the time of Redis), not_after (0: never too late), keep (ms the record
 --       lives), recipients, uncharged, suspensions}, seed of references, fingerprint ("": there is
 --       no record), then for each charge its numbers {type, flags, cost, max, window, lock}, then
@@ -39,6 +41,7 @@ if not_after > 0 and now > not_after then return {LATE, now} end
 
 local fingerprint, count = ARGV[3], #KEYS - KEYS_BEFORE
 local start = string.sub(KEYS[1], 1, string.find(KEYS[1], '}:', 1, true) + 1)
+if KEYS[#KEYS] == start .. 'absent' then count = count - 1 end
 local counters, charges = {}, {}
 
 local function counter(type)

@@ -1,0 +1,92 @@
+"""What ``store.url`` may be.
+
+    embedded
+    redis://[USER@]HOST[:PORT][/DATABASE]     rediss:// by TLS, unix:///PATH by a socket
+    sentinel://[USER@]HOST[:PORT],HOST[:PORT]/NAME[/DATABASE]     the master that sentinels know as NAME
+    cluster://[USER@]HOST[:PORT],HOST[:PORT]                      some nodes of a cluster; the others are found
+
+``sentinel+tls`` and ``cluster+tls`` are by TLS; options follow behind a question mark, as for rediss://.
+"""
+
+import re
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from policyd.conf.issues import shown
+from policyd.conf.values import Unfit
+
+_SCHEMES = ("redis", "rediss", "unix")
+_SEVERAL = {"sentinel": 26379, "sentinel+tls": 26379, "cluster": 6379, "cluster+tls": 6379}
+"""The forms that name several hosts, each with the port that is meant when none is written."""
+
+PATTERN = r"^(embedded|(rediss?|unix|(sentinel|cluster)(\+tls)?)://.+)$"
+
+_PLACE = re.compile(r"(?P<host>[A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?\Z", re.ASCII)
+_HIGHEST_PORT = 65_535
+_EXAMPLES = {
+    "sentinel": "sentinel://host1:26379,host2:26379,host3:26379/mymaster",
+    "cluster": "cluster://host1:6379,host2:6379,host3:6379",
+}
+_ONE_OF_ALL = (
+    f"write embedded, redis://host:6379/0, rediss://host:6379/0, unix:///path, {_EXAMPLES['sentinel']} "
+    f"or {_EXAMPLES['cluster']}"
+)
+
+
+class Several(NamedTuple):
+    """A URL that names several hosts. ``name`` is the master's; ``query`` holds the options as they were written."""
+
+    sentinels: bool
+    tls: bool
+    places: tuple[tuple[str, int], ...]
+    user: str = ""
+    name: str = ""
+    database: int = 0
+    query: str = ""
+
+
+def store_url(written: str) -> str | Unfit:
+    """Return a good ``store.url`` as it was written."""
+    if written == "embedded":
+        return written
+    try:
+        parts = urlsplit(written)
+        password = parts.password
+    except ValueError:
+        return Unfit(f'"{shown(written)}" is no URL', "write embedded, or redis://host:6379/0")
+    if password is not None:
+        return Unfit(
+            "a password stands in the URL, where it gets into logs",
+            "put it into a file of its own and name that in store.password_file",
+        )
+    if parts.scheme in _SEVERAL:
+        read = several(written)
+        return read if isinstance(read, Unfit) else written
+    if parts.scheme not in _SCHEMES or not (parts.path if parts.scheme == "unix" else parts.hostname):
+        return Unfit(f'"{shown(written)}" is no store', _ONE_OF_ALL)
+    return written
+
+
+def several(written: str) -> Several | Unfit:
+    """Return what a URL of several hosts says."""
+    parts = urlsplit(written)
+    kind, _, secured = parts.scheme.partition("+")
+    user, _, hosts = parts.netloc.rpartition("@")
+    example = f"write {_EXAMPLES[kind]}"
+    places: list[tuple[str, int]] = []
+    for one in hosts.split(","):
+        found = _PLACE.match(one)
+        port = int(found["port"] or _SEVERAL[parts.scheme]) if found else 0
+        if found is None or not 0 < port <= _HIGHEST_PORT:
+            return Unfit(f'"{shown(one)}" is no host with a port', example)
+        places.append((found["host"].strip("[]"), port))
+    first, *rest = parts.path.strip("/").split("/")
+    if kind == "cluster":
+        if parts.path not in {"", "/", "/0"}:
+            return Unfit(f'a cluster has one database, and no "{shown(parts.path)}"', example)
+        return Several(False, bool(secured), tuple(places), user, query=parts.query)
+    if not first:
+        return Unfit("the name of the master is missing behind the sentinels", example)
+    if len(rest) > 1 or not all(number.isascii() and number.isdecimal() for number in rest):
+        return Unfit(f'"{shown("/".join(rest))}" is no number of a database', f"{example} or {_EXAMPLES[kind]}/0")
+    return Several(True, bool(secured), tuple(places), user, first, int(rest[0]) if rest else 0, parts.query)

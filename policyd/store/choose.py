@@ -1,0 +1,22 @@
+"""The topology that a ``store.url`` names."""
+
+from urllib.parse import urlsplit
+
+from policyd.conf.store_url import several
+from policyd.conf.values import Unfit
+from policyd.store.cluster import Cluster
+from policyd.store.node import Node, Terms
+from policyd.store.sentinel import Sentinel
+from policyd.store.server import Server, connection
+from policyd.store.topology import Single, Topology
+
+
+def topology(server: Server, terms: Terms) -> Topology:
+    """Return the way to the Redis of ``server``. Raises ValueError or OSError when it cannot be used."""
+    if urlsplit(server.url).scheme.partition("+")[0] not in {"sentinel", "cluster"}:
+        connect, commands = connection(server)
+        return Single(Node(connect, commands, terms))
+    read = several(server.url)
+    if isinstance(read, Unfit):
+        raise ValueError(read.problem)  # noqa: TRY004  # of a URL that was not read from a configuration
+    return Sentinel(read, server, terms) if read.sentinels else Cluster(read, server, terms)
