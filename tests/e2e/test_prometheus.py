@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from tests.support.bearer import TOKEN, token_file
 from tests.support.daemon import Serve, rate
 from tests.support.ports import free_port
 from tests.support.postfix import Postfix
 from tests.support.prometheus import Prometheus
 from tests.support.smtp import send
-from tests.support.token import TOKEN, token_file
 
 
 def test_prometheus_scrapes_what_postfix_was_told(postfix: Postfix, serve: Serve, domain: str, tmp_path: Path) -> None:

@@ -5,12 +5,12 @@ from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 from tests.support.asker import Asker, new_instance
+from tests.support.bearer import TOKEN, token_file
 from tests.support.daemon import rate
 from tests.support.logindaemon import LoginDaemon
 from tests.support.ports import free_port
 from tests.support.prometheus import Prometheus
 from tests.support.redis import running
-from tests.support.token import TOKEN, token_file
 
 TRAP = "old-friend@remote.test"
 DOMAINS = {"example.org": "shared", "shop.test": "shared", "club.test": "large", "idle.test": "large"}

@@ -9,12 +9,12 @@ import pytest
 
 from policyd import __version__
 from tests.support.asker import Asker, new_instance
+from tests.support.bearer import TOKEN, token_file
 from tests.support.daemon import rate
 from tests.support.process import Process, configuration
 from tests.support.programs import require
 from tests.support.prometheus import Prometheus
 from tests.support.redis import RedisServer, running
-from tests.support.token import TOKEN, token_file
 from tests.support.wait import until
 
 ALICE = {"sasl_username": "alice@a.test", "sender": "alice@a.test"}

@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from policyd.server.http import OF_ACCOUNTS, metrics_app
 from policyd.server.key import Key
 from tests.server.conftest import Run
+from tests.support.bearer import TOKEN, token_file
 from tests.support.httpserver import Answer, ask, connected, http_serving
-from tests.support.token import TOKEN, token_file
 
 
 @pytest.fixture
