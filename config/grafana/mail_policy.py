@@ -23,7 +23,7 @@ FULL = ((None, "green"), (0.8, "yellow"), (1.0, "red"))
 
 def mail_policy() -> Dashboard:
     """Return what customers are sending, and what they hear."""
-    parts = (_now(), _decisions(), _customers(), _lists_and_logins(), _answers())
+    parts = (_now(), _decisions(), _customers(), _lists_and_logins(), _dns_and_notices(), _answers())
     text = "What customers send, what limits refuse, and whether policyd answers in time."
     return board(POLICY, text, INTERNALS, parts)
 
@@ -162,6 +162,34 @@ def _lists_and_logins() -> Part:
             "Logins refused by limit, and the most mailboxes refused to one client in the last hour.",
             rate("refusals_total", "limit", 'traffic="login"'),
             total("max(policyd_mailboxes_refused_to_one_clientCHOSEN)", "mailboxes to one client"),
+            unit="short",
+            width=THIRD,
+        ),
+    ]
+
+
+def _dns_and_notices() -> Part:
+    return "DNS and notices", [
+        graph(
+            "DNS of hosted domains",
+            "Domains by what the DNS watch found: mail still comes here, SPF lets ours pass, DMARC is there.",
+            total("max by (check, state) (policyd_dns_domainsCHOSEN)", "{{check}} {{state}}"),
+            unit="short",
+            width=THIRD,
+        ),
+        graph(
+            "Blocklists",
+            "Our sending addresses that a list has, and whether it answers. policyd dns check says which and why.",
+            total("max by (list) (policyd_dnsbl_listedCHOSEN)", "{{list}} lists"),
+            total("min by (list) (policyd_dnsbl_upCHOSEN)", "{{list}} answers"),
+            unit="short",
+            width=THIRD,
+        ),
+        graph(
+            "Notices",
+            "Notices in the last hour that were taken, and that were given up after all tries: somebody was not told.",
+            total("sum by (way) (increase(policyd_notices_sent_totalCHOSEN[1h]))", "{{way}} taken"),
+            total("sum by (way) (increase(policyd_notices_failed_totalCHOSEN[1h]))", "{{way}} given up"),
             unit="short",
             width=THIRD,
         ),

@@ -8,6 +8,7 @@ from tests.support.asker import Asker, new_instance
 from tests.support.bearer import TOKEN, token_file
 from tests.support.daemon import rate
 from tests.support.logindaemon import LoginDaemon
+from tests.support.nameserver import NameServer
 from tests.support.ports import free_port
 from tests.support.prometheus import Prometheus
 from tests.support.redis import running
@@ -22,6 +23,9 @@ LIMITS = {
 }
 PLAN = ["domain-hourly", "user-hourly", "list-share", "pop-checks"]
 PLANS = {"shared": {"apply": PLAN}, "large": {"extends": "shared", "change": {"domain-hourly": {"max": 400}}}}
+
+ZONE = "mx.host A 192.0.2.25\n2.0.0.127.bl A 127.0.0.2\nshop MX 10 mx.host\nclub MX 10 mx.host\nidle MX 10 mx.host\n"
+DNS = {"mx": ["mx.host.test"], "senders": ["192.0.2.7"], "dnsbl": ["bl.test"]}
 
 OUTSIDE = {"client_address": "192.0.2.9", "sasl_username": ""}
 LOCAL = {"client_address": "127.0.0.1", "sasl_username": ""}
@@ -63,9 +67,12 @@ def day() -> Iterator[Day]:
     """Run the daemon and a Prometheus that has scraped it."""
     with running() as server, ExitStack() as stack:
         target = f"127.0.0.1:{free_port()}"
+        names = NameServer()
+        stack.callback(names.remove)
+        names.serve(ZONE)
         daemon = LoginDaemon(
             server.url, plans=PLANS, accounts={"domains": DOMAINS}, spam_traps={"addresses": [TRAP]},
-            listen={"metrics": target},
+            listen={"metrics": target}, dns={**DNS, "resolver": [names.address]},
         )  # fmt: skip
         daemon.configuration["limits"] |= LIMITS
         daemon.configuration["listen"]["metrics_token_file"] = token_file(daemon.base)

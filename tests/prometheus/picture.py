@@ -9,7 +9,6 @@ dashboard; only the drawing is matplotlib's.
 import random
 import re
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,11 @@ from tests.prometheus.day import Day, day
 from tests.prometheus.panels import BOARDS, Panel, panels
 
 SECONDS = 90
+"""Of traffic: as many scrapes."""
+
+DENSITY = 0.7
+"""How often there is some between two scrapes."""
+
 BOARD = "policyd-mail-policy"
 COLOURS = ["#5794f2", "#73bf69", "#f2cc0c", "#ff780a", "#f2495c", "#b877d9", "#8ab8ff", "#96d98d"]
 STYLE: Any = {
@@ -117,10 +121,10 @@ def main(file: Path) -> None:
     """Let traffic of changing density pass for a while, and draw what was seen of it."""
     chance = random.Random(4)
     with day() as seen, mpl.rc_context(STYLE):
-        ends = time.monotonic() + SECONDS
-        while time.monotonic() < ends:
-            seen.mix()
-            time.sleep(chance.choice((0.5, 1.0, 2.5)))
+        for scrapes in range(SECONDS):
+            if chance.random() < DENSITY:
+                seen.mix()
+            seen.prometheus.wait(f'count_over_time(up{{job="policyd"}}[1h]) > {scrapes}')
         draw(seen).savefig(file)
 
 

@@ -18,6 +18,7 @@ COUNTED = (
     "sum(rate(policyd_observed_refusals_total[1m])) > 0",
     "policyd_trap_hits_total > 1",
     "count(policyd_account_usage_ratio) > 3",
+    "count(policyd_dns_domains) > 2",
 )
 """What is there when Prometheus has seen the traffic, with two samples of each series."""
 

@@ -61,6 +61,7 @@ WITHOUT = "policyd_answers_without_store_total"
 RATIO, NEAR = "policyd_account_usage_ratio", "PolicydAccountNearItsLimit"
 SUSPENDED = "policyd_suspended_accounts"
 REFUSED_TO_ONE, MANY = "policyd_mailboxes_refused_to_one_client", "PolicydManyMailboxesLockedForOneClient"
+UNTOLD, FAILED = "PolicydNoticesFailed", "policyd_notices_failed_total"
 DAY = 26 * 60
 
 CASES = [
@@ -102,6 +103,9 @@ CASES = [
     Case("PolicydAddressOnBlocklist", "clean", sent("policyd_dnsbl_listed", "0x60", list="bl.test"), "40m", False),
     Case("PolicydRosterStale", "down", sent("policyd_roster_up", "1x3 0x90"), "80m", True),
     Case("PolicydRosterStale", "restarted", sent("policyd_roster_up", "1x3 0x20 1x90"), "80m", False),
+    Case(UNTOLD, "one given up", sent(FAILED, "0x9 1x30", way="mail"), "12m", True),
+    Case(UNTOLD, "long ago", sent(FAILED, "0 1x90", way="mail"), "80m", False),
+    Case(UNTOLD, "all taken", sent(FAILED, "0x30", way="webhook"), "20m", False),
     Case(MANY, "ten mailboxes for five minutes", sent(REFUSED_TO_ONE, "10x10"), "10m", True),
     Case(MANY, "as soon as it lasted", sent(REFUSED_TO_ONE, "0x2 12x10"), "9m", True),
     Case(MANY, "nine", sent(REFUSED_TO_ONE, "9x30"), "30m", False),
