@@ -3,7 +3,7 @@
 import pytest
 
 from policyd.model import UNLISTED, Sure, Traffic, TrafficKind
-from policyd.policy.subject import Subject, UnknownSubjectError, find_subject
+from policyd.policy.subject import Subject, UnknownSubjectError, find_subject, is_hosted
 from policyd.policy.suspendable import SubjectKind, suspendable
 from tests.support.config import config
 
@@ -32,6 +32,14 @@ def test_a_name_in_any_spelling_leads_to_its_account(named: str, expected: tuple
 
     assert (found.account, found.name, str(found)) == expected
     assert find_subject(SITE, str(found)) == found
+
+
+@pytest.mark.parametrize("account", ["example.org", UNLISTED])
+def test_an_account_is_a_customers_or_stands_beside_them(account: str) -> None:
+    """Who has counters without being a hosted domain is no mistyped name."""
+    assert is_hosted(SITE, account)
+    assert is_hosted(SITE, "user:bob")
+    assert not is_hosted(SITE, f"{account}.elsewhere")
 
 
 @pytest.mark.parametrize("named", ["elsewhere.test", "list:example.org", "mailbox:example.org", "nobody", ""])
