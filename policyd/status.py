@@ -9,6 +9,7 @@ from policyd.policy.decide import moment
 from policyd.policy.limits import rate_look
 from policyd.policy.logins import is_client_account
 from policyd.policy.roster import KnownLists, Roster
+from policyd.policy.schedule import openings
 from policyd.policy.sizes import looks_at, size_look, size_subject
 from policyd.policy.subject import find_subject
 from policyd.raises import Raises
@@ -116,7 +117,7 @@ class Status:
             else:
                 charge = rate_look(limit, entry.subject, limit.max)
             outcome = await self._store.ask(Call(Op.PEEK, entry.account, None, (charge,)))
-            found = gauge(config, terms, limit, entry, outcome.usages[0])
+            found = _lifted(config, limit, gauge(config, terms, limit, entry, outcome.usages[0]), outcome.now)
             if found.max != limit.max:
                 found = replace(found, raised_until=await self._raised_until(entry, outcome.now))
             gauges.append(found)
@@ -148,6 +149,17 @@ def gauge(config: Config, terms: Terms, limit: RateLimit | SizeLimit, entry: Ent
         entry.account, terms.plan, limit.name, entry.subject, counts, usage.used, usage.max,
         window, mode.value, resumes, limit.origins.get("max", ""),
     )  # fmt: skip
+
+
+def _lifted(config: Config, limit: RateLimit | SizeLimit, found: Gauge, now: int) -> Gauge:
+    """Return a gauge that is full for good, until its limit is lifted: of the hours the store knows nothing."""
+    schedule = config.schedules.get(limit.lifted_by)
+    if schedule is None or found.resumes != "never":
+        return found
+    opening = next(iter(openings(schedule, now, 1)), None)
+    if opening is None:
+        return found
+    return replace(found, resumes=moment(opening.start) if opening.start > now else "")
 
 
 def terms_of_account(config: Config, account: str) -> Terms:

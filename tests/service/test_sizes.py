@@ -8,6 +8,7 @@ import pytest
 from policyd.conf.listed import KnownList
 from policyd.conf.schema import Config
 from policyd.model import Action
+from policyd.policy.decide import moment
 from policyd.policy.roster import NO_ROSTER, RosterList
 from policyd.raises import Raises
 from policyd.status import Status
@@ -144,6 +145,23 @@ def test_status_shows_how_large_a_list_is(world: World, shipped: Config) -> None
         ("list-size", "addresses", 50, 1000),
         ("list-off-peak", "addresses", 50, 900),
     }
+
+
+def test_status_says_when_a_list_flows_again(world: World, shipped: Config) -> None:
+    """One that only the hours hold back at the next opening, in it at once, and one that no hours let through never."""
+    redis = world.daemon.store.redis
+    status = Status(redis, Index(redis), Raises(redis), lambda: NO_ROSTER)
+
+    def again(known: int) -> dict[str, str]:
+        gauges = world.run(status.of(on(shipped, known=known), "news@example.org"))
+        return {one.limit: one.resumes for one in gauges if one.counts == "addresses"}
+
+    world.config = on(shipped, known=950)
+    mail(world, 30)
+    assert again(950) == {"list-size": "", "list-off-peak": moment(OPENS)}
+    assert again(1001) == {"list-size": "never", "list-off-peak": moment(OPENS)}
+    world.advance(OPENS - START)
+    assert again(950) == {"list-size": "", "list-off-peak": ""}
 
 
 def test_a_family_is_only_observed(world: World, shipped: Config) -> None:
