@@ -50,7 +50,7 @@ def lists(
 
 def _nothing(subject: str) -> Iterator[str]:
     yield f"{subject or 'this host'} has no list that policyd knows:"
-    yield "no roster has one (mailman:), nor lists.known, and none has mailed lately"
+    yield "no roster has one (mailman:), nor lists.known, and none with a limit of its size has mailed lately"
 
 
 def _remarks(answer: dict[str, Any]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from tests.support.daemon import rate
 from tests.support.wait import until
 
 NEWS = "news@example.org"
-HOW = "no roster has one (mailman:), nor lists.known, and none has mailed lately"
+HOW = "no roster has one (mailman:), nor lists.known, and none with a limit of its size has mailed lately"
 LIMITS: dict[str, Any] = {
     "list-size": {"kind": "size", "per": "list", "max": 30},
     "list-family": {"kind": "size", "per": "list-family", "max": 30, "mode": "observe"},
