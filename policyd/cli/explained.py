@@ -86,15 +86,19 @@ def _door(door: dict[str, Any] | None) -> Iterator[str]:
     if door is not None:
         of = f"{door['posting']} is a list of {door['account']}{_plan(door['plan'])}"
         yield _line("door", of if door["limits"] else f"{of}; no limit of its size has a say there now")
-        yield from (f"  {one['limit']}  {_looked(one)}" for one in door["limits"])
+        yield from _rows(door["limits"])
 
 
 def _limits(limits: list[dict[str, Any]]) -> Iterator[str]:
+    yield from _rows(limits)
+    if not limits:
+        yield "no limit looks at it"
+
+
+def _rows(limits: list[dict[str, Any]]) -> Iterator[str]:
     names = max((len(one["limit"]) for one in limits), default=0)
     for one in limits:
         yield f"  {one['limit']:{names}}  {one['unconcerned'] or _looked(one)}"
-    if not limits:
-        yield "no limit looks at it"
 
 
 def _looked(one: dict[str, Any]) -> str:

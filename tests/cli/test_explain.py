@@ -248,7 +248,8 @@ def test_a_pace(serve: Serve) -> None:
 
 def test_the_door_of_a_list(serve: Serve) -> None:
     """What a post to it meets before it is charged: whose list it is, and each limit of its size."""
-    limits = {"domain-hourly": rate(5), "list-size": {"kind": "size", "max": 1000}}
+    sizes: dict[str, Any] = {"list-size": {"kind": "size", "max": 1000}, "small": {"kind": "size", "max": 900}}
+    limits = {"domain-hourly": rate(5), **sizes}
     site = serve(limits=limits, lists={"known": {"php@example.org": {"posting": "news@example.org", "size": 1001}}})
     lines = site.run("explain", "--login", "carol@example.org", "--to", "news@example.org")[1].splitlines()
     assert lines == [
@@ -258,9 +259,11 @@ def test_the_door_of_a_list(serve: Serve) -> None:
         "by rule     the login carol@example.org (verified; traffic user)",
         "door        news@example.org is a list of example.org, plan shared",
         "  list-size  1001 of 1000 addresses on news@example.org: rejects (5xx)",
+        "  small      1001 of 900 addresses on news@example.org: rejects (5xx)",
         "",
         "  domain-hourly  0 of 5 recipients in 1h used by example.org: fits",
         "  list-size      looks at list traffic only",
+        "  small          looks at list traffic only",
     ]
     outside = site.run("explain", "--from", "x@y.test", "--to", "news@example.org", "--client", "192.0.2.7")[1]
     assert "answer      This list cannot take posts now\n" in outside
