@@ -169,6 +169,7 @@ class App:
         self.metrics.count_suspended(self.suspensions.accounts)
         self.notices = Notices(lambda: self.config.now, self.store, NoticeMetrics(self.registry))
         self.trail.on_event(self.notices.note)
+        self.trail.on_event(self.metrics.happened)
         usages = Usages(self.metrics, self.index, self.notices.note)
         striker = Striker(Offences(self.store), self.suspensions, self.trail, self.metrics.trapped)
         kept = Kept(self.metrics, self.lines, self.index, self.trail, usages, striker)

@@ -20,6 +20,7 @@ from prometheus_client.metrics_core import (
     Metric,
 )
 
+from policyd.event import Event, EventKind
 from policyd.fullest import Fullest
 from policyd.model import Action
 from policyd.store.base import Op
@@ -35,6 +36,9 @@ WHEN_DOWN = (Action.ACCEPT, Action.DEFER)
 
 SERVICES = ("postfix", "dovecot", "metrics", "admin")
 """What is listened for, as ``listen`` names it."""
+
+_COUNTED_EVENTS = tuple(kind for kind in EventKind if kind is not EventKind.NEAR_LIMIT)
+"""What stands in the trails; who is near a limit is told by mail, again and again."""
 
 _HOUR = 3_600_000
 
@@ -57,6 +61,7 @@ class Metrics:
         self._reload_failed = False
         self._given_back = self._repeats = self._settle_unknown = self._settle_lost = self._protocol_errors = 0
         self._trap_hits = 0
+        self._events: dict[Labels, int] = defaultdict(int, {(kind.value,): 0 for kind in _COUNTED_EVENTS})
         self._store_up, self._loaded, self._stale = False, 0.0, 0
         self._breaker_open: Callable[[], bool] = bool
         self._unpaid: Callable[[], int] = int
@@ -89,6 +94,10 @@ class Metrics:
     ) -> None:
         """Note how full a counter is. It counts as long as ``window`` (ms) after the last note of its subject."""
         self._fullest.note((account, limit, subject), used / most if most else 1.0, window / 1000)
+
+    def happened(self, event: Event) -> None:
+        """Count what this daemon puts into the trails of events."""
+        self._events[(event.event,)] += 1
 
     def repeated(self) -> None:
         """Count a request that Postfix asked again and that was charged once."""
@@ -197,6 +206,7 @@ class Metrics:
         yield _total("settle_lost", "Kinds of traffic that fell back to final charges.", self._settle_lost)
         most = "The most mailboxes that one client found refused in the last hour."
         yield _gauge("mailboxes_refused_to_one_client", most, self._refused_mailboxes())
+        yield _counter("events", "What this daemon put into the trails of events.", self._events, ("event",))
         yield _total("trap_hits", "Mail of accounts to spam traps.", self._trap_hits)
         text = "Usage of the fullest accounts against their limits."
         ratio = GaugeMetricFamily("policyd_account_usage_ratio", text, labels=["account", "limit"])

@@ -13,6 +13,7 @@ from tests.support.wait import until
 
 ALICE = {"sasl_username": "alice@a.test", "sender": "alice@a.test"}
 BOB = {"sasl_username": "bob@a.test", "sender": "bob@a.test"}
+EVENTS = ("suspend", "resume", "strike", "mailing-waits")
 REFUSED = re.compile(r"550 5\.7\.1 Sending is suspended; please contact your provider; ref [0-9A-Z]{10}")
 
 
@@ -48,6 +49,15 @@ def test_both_refuse_at_once_and_go_on_when_redis_hangs(daemons: list[Process], 
     assert daemons[1].metric("policyd_answers_without_store_total", action="accept") == 1
     refusals = {"limit": "(suspension)", "plan": "shared", "traffic": "user"}
     assert daemons[1].metric("policyd_refusals_total", **refusals) == 2
+
+
+def test_what_happened_is_counted_where_it_was_done(daemons: list[Process]) -> None:
+    """From 0, so that a rate sees the first one too."""
+    AdminClient(str(daemons[0].admin)).post("/v1/resume", subject="alice@a.test", reason="new password")
+
+    counted = {kind: [one.metric("policyd_events_total", event=kind) for one in daemons] for kind in EVENTS}
+
+    assert counted == {"suspend": [1, 0], "resume": [1, 0], "strike": [0, 0], "mailing-waits": [0, 0]}
 
 
 def test_a_daemon_that_starts_later_knows_it(daemons: list[Process], start: Start, redis_server: RedisServer) -> None:
