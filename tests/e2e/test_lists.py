@@ -8,6 +8,7 @@ import yaml
 from tests.support.daemon import HOUR, LocalDaemon, Serve, rate
 from tests.support.postfix import Postfix
 from tests.support.postfix_files import FOREIGN
+from tests.support.readme import blocks
 from tests.support.smtp import Login, Session, send
 
 SHIPPED = yaml.safe_load((Path(__file__).parents[2] / "config" / "policyd.yaml").read_text("utf-8"))
@@ -68,8 +69,8 @@ def test_software_that_logs_in_is_known_by_its_constant_sender(
 ) -> None:
     """As phpList does: the login verifies what lists.known says; another customer's login gets nothing of it."""
     other = f"other-{domain}"
-    known = {f"php@{domain}": {"posting": f"news@{domain}"}}
-    daemon = serve([domain, other], LIMITS, lists={"known": known}, log=ACCEPTED)
+    recipe = yaml.safe_load(blocks("policyd.yaml phplist").replace("example.org", domain))
+    daemon = serve([domain, other], LIMITS, log=ACCEPTED, **recipe)
     for login in (f"web@{domain}", f"web@{other}"):
         assert send(postfix.port("submission"), f"php@{domain}", ["x@remote.test"], Login(login)).queued == 1
     postfix.log.wait_queued(domain, 1)
