@@ -24,7 +24,11 @@ for number = 1, count do
   if receipt and receipt[3] and has(charge.flags, ONCE) then charge.cost = 0 end
   if raise then
     local max, ends = string.match(raise, '^(%d+) (%d+)')
-    if tonumber(ends) > now then charge.max = tonumber(max) end
+    if tonumber(ends) > now then
+      charge.max = tonumber(max)
+    elseif op == CHARGE then
+      redis.call('HDEL', KEYS[2], ARGV[at + suspensions + number])
+    end
   end
   if charge.lock > 0 then
     lock = lock + 1

@@ -63,7 +63,7 @@ local function peek(key, now, window)
       used = total - old
     end
   end
-  return {key = key, width = width, slot = slot, used = used, current = current, cells = cells, missing = missing}
+  return {key = key, now = now, width = width, slot = slot, used = used, current = current, cells = cells, missing = missing}
 end
 
 -- Puts `units` on the counter and returns where: the receipt's grain and place.
@@ -72,7 +72,7 @@ local function apply(state, units)
   local head = struct.pack('<I6I6I6I6', width, state.slot, used, current)
   state.used = used
   if state.cells then
-    redis.call('SET', state.key, head .. state.cells, 'PX', width * (PAST + 2))
+    redis.call('SET', state.key, head .. state.cells, 'PX', (state.slot + PAST + 2) * width - state.now)
   else
     redis.call('SETRANGE', state.key, '0', head)
   end

@@ -14,7 +14,8 @@
 --
 -- A fan-out to more distinct recipients within 15 min than the charge says is a mailing. What is below
 -- fits, and makes no members. A mailing is judged by the size that is known when it begins, so that
--- one post has one verdict; it goes on while something of it is asked for in each hour, for a day.
+-- one post has one verdict; it goes on while something of it is asked for in each hour, for a day. A
+-- clock that steps back by more than an hour ends it. All else that is kept stands still meanwhile.
 --
 -- Behind a charge's numbers: more than how many recipients make a mailing, and the grace in percent of
 -- a size that is not exact (2 bytes each), 1 more than the size that is known by better means (8 bytes;
@@ -27,7 +28,7 @@ local opened = {}
 local function open(key, now)
   local list = opened[key]
   if list then return list end
-  list = {key = key, now = now, grain = GENERATION, window = 0, top = 0, top_at = 0, judged = -1, exact = 0,
+  list = {key = key, now = now, real = now, grain = GENERATION, window = 0, top = 0, top_at = 0, judged = -1, exact = 0,
           began = 0, last = 0, counted = 0, generations = {}, recent = {}}
   opened[key] = list
   local raw = redis.call('GET', key)
@@ -40,7 +41,7 @@ local function open(key, now)
   end
   local recent = list.recent
   if recent[1] then list.now = math.max(now, recent[#recent][2]) end
-  list.goes_on = list.judged >= 0 and list.now - list.last <= HOUR and list.now - list.began <= DAY
+  list.goes_on = list.judged >= 0 and math.abs(now - list.last) <= HOUR and now - list.began <= DAY
   list.generation = math.floor(list.now / GENERATION)
   forget_past(list)
   return list
@@ -116,8 +117,8 @@ local function note(state, counted)
   end
   list.recent, list.counted = latest, counted
   if state.mailing then
-    if not list.goes_on then list.began, list.goes_on = list.now, true end
-    list.judged, list.exact, list.last = state.judged, state.exact, list.now
+    if not list.goes_on then list.began, list.goes_on = list.real, true end
+    list.judged, list.exact, list.last = state.judged, state.exact, list.real
   end
   local lives = list.generations[1] and (PAST + 1) * GENERATION or HOUR
   keep(list, {'PX', math.max(lives, list.top > 0 and list.top_at + list.window - list.now or 0)})
