@@ -1,15 +1,17 @@
-"""The thin link: one write for each tick, waiters in order, states."""
+"""The thin link: writes, waiters in order, states."""
 
 import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
+import uvloop
 
 from policyd.errors import StoreUnavailable
 from policyd.store.link import Connect, Greeting, Link, State
 from tests.store.opened import SHORT, TIMEOUT, eventually, run
 from tests.support.redis import RedisServer
+from tests.support.wait import until
 
 
 class Counting(asyncio.Protocol):
@@ -34,6 +36,18 @@ class Counting(asyncio.Protocol):
         """Pass it on."""
         self._transport.abort()
 
+    def is_closing(self) -> bool:
+        """Pass it on."""
+        return self._transport.is_closing()
+
+    def get_extra_info(self, name: str) -> Any:
+        """Pass it on."""
+        return self._transport.get_extra_info(name)
+
+    def get_write_buffer_size(self) -> int:
+        """Pass it on."""
+        return self._transport.get_write_buffer_size()
+
 
 def counted(server: RedisServer, written: list[bytes]) -> Connect:
     """Return how to connect to a server so that writes are counted."""
@@ -46,7 +60,7 @@ def counted(server: RedisServer, written: list[bytes]) -> Connect:
 
 
 def test_one_write_for_each_tick(redis_server: RedisServer) -> None:
-    """However many commands one turn of the loop submits, they go out in one write, and are answered in order."""
+    """The few commands that one turn of the loop submits go out in one write, and are answered in order."""
 
     async def main() -> None:
         written: list[bytes] = []
@@ -56,15 +70,36 @@ def test_one_write_for_each_tick(redis_server: RedisServer) -> None:
         )
         await greeted.wait()
         before, loop = len(written), asyncio.get_running_loop()
-        replies = [loop.create_future() for _ in range(200)]
+        replies = [loop.create_future() for _ in range(7)]
         for number, future in enumerate(replies):
             link.submit("echo", ("ECHO", str(number)), future.set_result, repeatable=True)
         assert len(written) == before
-        assert await asyncio.gather(*replies) == [b"%d" % number for number in range(200)]
+        assert await asyncio.gather(*replies) == [b"%d" % number for number in range(7)]
         assert len(written) == before + 1
         await link.close()
 
     run(main())
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_many_are_sent_before_the_tick_ends(
+    redis_server: RedisServer, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """Redis works on what is there already; what does not fill a write goes with the tick."""
+
+    async def main() -> None:
+        greeted, connect = asyncio.Event(), counted(redis_server, [])
+        link = Link(connect, Greeting([("DEL", "many")], lambda _: greeted.set()), TIMEOUT, lambda _: None)
+        await greeted.wait()
+        replies = [asyncio.get_running_loop().create_future() for _ in range(18)]
+        for future in replies:
+            link.submit("incr", ("INCR", "many"), future.set_result, repeatable=True)
+        until(lambda: redis_server.client().get("many") == b"16", "Redis has run two writes of eight")
+        assert await asyncio.gather(*replies) == list(range(1, 19))
+        await link.close()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(main())
 
 
 def test_states_are_told_in_order(redis_server: RedisServer) -> None:
