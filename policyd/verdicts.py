@@ -140,6 +140,7 @@ class VerdictRecorder(ABC, Generic[D]):
         if verdict.action is Action.DELAY:
             charge = decision.plan.charges[verdict.charge]
             self._write(decision, Action.DELAY, seconds, charge.limit, outcome.usages[verdict.charge])
+            self._observed(decision, outcome, seconds)
         elif verdict.charge >= 0:
             self._refused(decision, verdict, outcome, seconds)
         elif not self._observed(decision, outcome, seconds) and decision.config.log_accepted:

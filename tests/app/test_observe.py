@@ -55,6 +55,17 @@ def test_shown(observed: Process) -> None:
     assert "5/2 in 1h" in shown
 
 
+def test_counted_while_a_pace_delays_the_answer(start: Start, redis_server: RedisServer) -> None:
+    """Who waits for his slot would have been refused all the same."""
+    pace = {"kind": "pace", "per": "user", "every": "200ms", "by": "answer", "delay_up_to": "2s", "traffic": ["user"]}
+    daemon = start(redis_server.url, limits={"domain-hourly": rate(2, mode="observe"), "slowly": pace})
+    with daemon.asker() as asker:
+        assert {asker.ask(**ALICE) for _ in range(4)} == {"DUNNO"}
+
+    labels = {"limit": "domain-hourly", "plan": "shared", "traffic": "user"}
+    assert daemon.metric("policyd_observed_refusals_total", **labels) == 2
+
+
 def would_refuse(daemon: Process) -> str:
     """Return what status prints, "" while that is nothing."""
     done = policyd("status", "--would-refuse", "--admin", str(daemon.admin))

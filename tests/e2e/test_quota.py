@@ -102,6 +102,7 @@ def test_with_grace_the_hole_is_closed(start: Start, domain: str) -> None:
     assert [one.notices for one in postfix.log.messages.values()] == [[]]
 
 
+@pytest.mark.timeout(400)
 def test_the_largest_message_fits_the_grace(start: Start, domain: str) -> None:
     """A message as large as message_size_limit allows is delivered to a mailbox that is all but full."""
     postfix, store = start("")

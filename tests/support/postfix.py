@@ -150,7 +150,7 @@ class Postfix:
 
     def _command(self, program: str, *arguments: str, text: str = "") -> "subprocess.CompletedProcess[str]":
         command = [shutil.which(program) or require(program), "-c", str(self.config), *arguments]
-        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=110, check=False)
         assert done.returncode == 0, f"{' '.join(command)}: {done.stderr or self._last_lines()}"
         return done
 

@@ -7,7 +7,7 @@ from secrets import token_hex
 from types import TracebackType
 from typing import NamedTuple, Self
 
-TIMEOUT = 30  # a Postfix whose smtpd cannot start greets nobody for a minute
+TIMEOUT = 90  # a large message on a busy disk takes its time, and a Postfix whose smtpd cannot start a minute to greet
 BODY = b"From: test\r\nSubject: test\r\n\r\ntext\r\n"
 
 
