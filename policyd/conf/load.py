@@ -100,6 +100,8 @@ def _nodes(values: Values, settings: StoreSettings, at: At) -> int:
     """Return how many daemons share the store; who counts without it must say so."""
     nodes, store = values.maybe(sections.NODES), values.get(sections.STORE_KEY, NOTHING)
     embedded = settings.url == "embedded"
+    if static.URL.name in store.flawed:
+        return nodes or 1
     if nodes is None and settings.when_down is WhenDown.LOCAL and not embedded:
         if sections.NODES.name not in values.flawed:
             place, problem = store.place_of(static.WHEN_DOWN), "local needs to know how many daemons share the store"
