@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from functools import partial
 from secrets import token_hex
@@ -26,6 +27,9 @@ _UNDATED = frozenset({Op.GIVE_BACK, Op.PEEK})
 """Operations that charge nothing: never too late, and harmless when they run twice."""
 
 _PROBE = b"index:probe"
+_PLACE = re.compile(r"ERR Error running script .*: -| script: .*")
+"""Where in a script a command was refused, as Redis 6 and 7 write it around the refusal."""
+
 _log = logging.getLogger("policyd.store")
 
 
@@ -111,7 +115,7 @@ class RedisStore:
         while isinstance(reply := await self._reply(words, turn, deadline), hiredis.ReplyError):
             again = self._topology.turn(key, str(reply))
             if again is None or self._loop.time() + again.pause >= deadline:
-                raise StoreUnavailable("command", str(reply))
+                raise StoreUnavailable("command", _words(reply))
             turn = again
             await asyncio.sleep(turn.pause)
         if isinstance(reply, StoreError):
@@ -125,7 +129,7 @@ class RedisStore:
                 await self._written(keys.PREFIX + key)
         except StoreUnavailable as error:
             if self._topology.up:
-                self._note_refusal(str(error))
+                self._note_refusal(error.why)
             raise
         self._note_refusal("")
 
@@ -188,7 +192,7 @@ class RedisStore:
             self._submit(asked, attempt.turn, second=True)
 
     def _failed(self, attempt: _Attempt, error: Exception) -> None:
-        asked, why = attempt.asked, str(error)
+        asked, why = attempt.asked, _words(error)
         if isinstance(error, StoreError):
             if isinstance(error, StoreTimeout):
                 attempt.turn.node.timed_out()
@@ -227,3 +231,8 @@ def _key(words: Args) -> bytes:
     """Return the key of a command of one key."""
     key = words[3 if words[0] == "EVAL" else 1]
     return key if isinstance(key, bytes) else key.encode()
+
+
+def _words(error: Exception) -> str:
+    """Return what Redis says about a command that it refuses, without the place in the script that it adds."""
+    return _PLACE.sub("", str(error))

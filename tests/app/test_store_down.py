@@ -61,7 +61,7 @@ def test_a_redis_that_refuses_to_write(start: Start, redis_server: RedisServer) 
     """A Redis that answers and cannot write (full disk or memory, read-only) is down, until it writes again."""
     daemon = start(redis_server.url, limits={"domain-hourly": rate(3)})
     redis_server.client().config_set("maxmemory", "1")
-    until(lambda: daemon.said("Redis refuses to count: store command: OOM"), "the log says why, without any mail")
+    until(lambda: daemon.said("Redis refuses to count: OOM"), "the log says why, without any mail")
     until(lambda: daemon.metric("policyd_store_up") == 0, "the metric says so, too")
     redis_server.client().config_set("maxmemory", "0")
     until(lambda: daemon.metric("policyd_store_up") == 1, "it goes on by itself")

@@ -158,7 +158,7 @@ def _refusal(server: RedisServer, break_it: object, word: str, wait: str = "") -
             if wait:
                 await eventually(lambda: client.info("persistence")[wait] == "err", "the dump fails")
             for _ in range(2):
-                assert word in await refused(box.submit(*limits))
+                assert (await refused(box.submit(*limits))).startswith(f"store charge: {word} ")
             assert word in await refused(
                 box.submit(*limits, op=Op.SETTLE, of=record("m0", state="END-OF-MESSAGE", recipients=9))
             )
