@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, TypeVar
@@ -61,6 +61,12 @@ class Opened:
         while self.store.up is not up:
             self.changed.clear()
             await self.changed.wait()
+
+    async def changes(self, at_most: float = 0.02) -> None:
+        """Return when the store comes up or goes down, after at most so many seconds."""
+        self.changed.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.changed.wait(), at_most)
 
     def submit(self, *charges: Charge, of: Record | None = None, op: Op = Op.CHARGE) -> asyncio.Future[Outcome]:
         """Send a call; each is a message of its own unless ``of`` says otherwise."""

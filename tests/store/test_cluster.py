@@ -179,7 +179,7 @@ def test_a_node_that_dies(nodes: Nodes) -> None:
                 box.account = others
                 assert (await box.submit(charge(10_000))).admitted
                 box.account = mine
-                await asyncio.sleep(0.02)
+                await box.changes()
             assert loop.time() - began < 10
             await box.until(up=True)
             assert box.states[:2] == [True, False]

@@ -46,7 +46,7 @@ async def goes_on(box: Opened) -> float:
         with suppress(StoreError):
             await box.submit()
             return loop.time() - began
-        await asyncio.sleep(0.02)
+        await box.changes()
 
 
 @pytest.mark.parametrize("fault", ["kill", "pause"])

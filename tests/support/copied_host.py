@@ -14,12 +14,12 @@ from tests.support.programs import require
 _MOUNTS = """
 set -e
 mount -t tmpfs tmpfs "$1"
-mkdir "$1/upper" "$1/work" "$1/root"
-mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
-mount -t proc proc "$1/root/proc"
-mount --rbind /dev "$1/root/dev"
-mount -t tmpfs tmpfs "$1/root/run"
-mount -t tmpfs tmpfs "$1/root/tmp"
+mkdir "$1/upper" "$1/work" "$1/host"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/host"
+mount -t proc proc "$1/host/proc"
+mount --rbind /dev "$1/host/dev"
+mount -t tmpfs tmpfs "$1/host/run"
+mount -t tmpfs tmpfs "$1/host/tmp"
 ip link set lo up
 echo ready
 exec sleep infinity
@@ -77,7 +77,7 @@ class CopiedHost:
     def _inside(self, *command: str) -> list[str]:
         assert self._holding is not None
         spaces = ["--target", str(self._holding.pid), "--mount", "--net"]
-        return [require("nsenter"), *spaces, "chroot", f"{self._directory.name}/root", *command]
+        return [require("nsenter"), *spaces, "chroot", f"{self._directory.name}/host", *command]
 
 
 def _clean() -> dict[str, str]:
