@@ -9,7 +9,7 @@ from policyd.conf.load import load
 from policyd.errors import ConfigError, Issue, ProtocolError
 from policyd.model import PolicyRequest
 from policyd.wire import dovecot
-from policyd.wire.postfix import MAX_BUFFERED, PolicyConnection
+from tests.support.conversation import conversation
 from tests.support.policy import request
 
 SHIPPED = Path(__file__).parents[2] / "config" / "policyd.yaml"
@@ -19,23 +19,10 @@ BAD = Path(__file__).parents[1] / "conf" / "bad"
 def postfix(data: bytes) -> None:
     """Read requests of Postfix, whole and cut where the first byte says: the requests are the same."""
     cut = data[0] if data else 0
-    whole, pieces = _requests([data]), _requests([data[:cut], data[cut:]])
+    whole, pieces = conversation([data]), conversation([data[:cut], data[cut:]])
     assert [one for one in whole if isinstance(one, PolicyRequest)] == [
         one for one in pieces if isinstance(one, PolicyRequest)
     ]
-
-
-def _requests(pieces: list[bytes]) -> list[PolicyRequest | str]:
-    connection, found = PolicyConnection(), list[PolicyRequest | str]()
-    try:
-        for piece in pieces:
-            connection.receive(piece)
-            while (one := connection.next_request()) is not None:
-                found.append(one)
-            assert connection.buffered <= MAX_BUFFERED
-    except ProtocolError as error:
-        found.append(str(error))
-    return found
 
 
 def dovecot_auth(data: bytes) -> None:

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from policyd.errors import ProtocolError
 from policyd.model import Action, PolicyRequest, Verdict
-from policyd.wire.postfix import MAX_BUFFERED, PolicyConnection, action_for, encode_reply, parse, parse_any
+from policyd.wire.postfix import PolicyConnection, action_for, encode_reply, parse, parse_any
+from tests.support.conversation import conversation
 from tests.support.policy import NAMES, lines, request
 
 NUMBERS = ("client_port", "server_port", "recipient_count", "size")
@@ -65,21 +66,6 @@ def test_any_bytes_survive(raw: bytes) -> None:
 
     assert found is not None
     assert found.sender.encode("utf-8", "surrogateescape") == raw
-
-
-def conversation(pieces: list[bytes]) -> list[PolicyRequest | str]:
-    """Return what a connection makes of pieces: its requests, and the error that ends it."""
-    connection = PolicyConnection()
-    found: list[PolicyRequest | str] = []
-    try:
-        for piece in pieces:
-            connection.receive(piece)
-            while (one := connection.next_request()) is not None:
-                found.append(one)
-            assert connection.buffered <= MAX_BUFFERED
-    except ProtocolError as error:
-        found.append(str(error))
-    return found
 
 
 @given(PIECES)
