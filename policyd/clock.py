@@ -1,6 +1,7 @@
 """Where time comes from: the one thing of the world that tests replace.
 
-The installed command always runs on SystemClock and has no way to set time.
+The installed command always runs on SystemClock and has no way to set time. What is decided here is
+decided by the store's time, as the script decides: a clock of the host that jumps changes nothing.
 """
 
 import asyncio
@@ -17,10 +18,13 @@ class Timer(Protocol):
 
 
 class Clock(Protocol):
-    """Wall time, timers, and whether the store counts by its own time."""
+    """The time of the store, timers, and whether the store counts by its own time."""
 
     def now(self) -> int:
         """Return milliseconds since the epoch, UTC."""
+
+    def follow(self, store_time: int) -> None:
+        """Go on from what time the store says it is."""
 
     def store_now(self) -> int:
         """Return the time that the store counts by, or 0 when that is its own."""
@@ -30,11 +34,21 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The clock of the machine; counters follow the TIME of Redis."""
+    """The time of Redis, as the last answer told it, and what has passed since by a clock that nobody sets.
+
+    Until the first answer it is the host's time when the daemon began.
+    """
+
+    def __init__(self) -> None:
+        self._ahead = time.time_ns() - time.monotonic_ns()
 
     def now(self) -> int:
         """Return milliseconds since the epoch, UTC."""
-        return time.time_ns() // 1_000_000
+        return (time.monotonic_ns() + self._ahead) // 1_000_000
+
+    def follow(self, store_time: int) -> None:
+        """Go on from what time the store says it is."""
+        self._ahead = store_time * 1_000_000 - time.monotonic_ns()
 
     def store_now(self) -> int:
         """Return 0: Redis has a clock of its own, shared by all daemons."""

@@ -1,4 +1,7 @@
-"""What is done once a second, off the answer's path: the index and the trails written, the mirror refreshed."""
+"""What is done once a second, off the answer's path.
+
+The clock follows the store's, the mirror is refreshed, the index and the trails are written.
+"""
 
 import asyncio
 import logging
@@ -39,6 +42,8 @@ class Upkeep:
         """Do it for ever, and ask the store whether it is there: nobody else might, with inbound mail only."""
         while True:
             try:
+                with suppress(StoreError):
+                    clock.follow(await self.store.time())
                 await self._refresh(clock.now())
                 with suppress(StoreError):
                     await self.store.probe()

@@ -15,6 +15,7 @@ EVERY = 5.0
 
 _TABLES = ("", ".db", ".lmdb", ".cdb")
 _TICK = 20  # ms: the kernel stamps files with a clock that may be a tick behind
+# The stamps and Config.read_at are of the host's clock. One that jumps costs a reading too many.
 
 _log = logging.getLogger("policyd.config")
 

@@ -27,6 +27,7 @@ _UNDATED = frozenset({Op.GIVE_BACK, Op.PEEK})
 """Operations that charge nothing: never too late, and harmless when they run twice."""
 
 _PROBE = b"index:probe"
+_TIME = b"return redis.call('TIME')"
 _PLACE = re.compile(r"ERR Error running script .*: -| script: .*")
 """Where in a script a command was refused, as Redis 6 and 7 write it around the refusal."""
 
@@ -121,6 +122,11 @@ class RedisStore:
         if isinstance(reply, StoreError):
             raise reply
         return reply
+
+    async def time(self) -> int:
+        """Return what time it is at Redis, in ms; of a cluster, always at the same of its nodes. Raises StoreError."""
+        seconds, micros = await self.command("EVAL", _TIME, 1, keys.PREFIX + _PROBE)
+        return int(seconds) * 1000 + int(micros) // 1000
 
     async def probe(self) -> None:
         """Find out whether Redis answers and takes what is written. Raises StoreError when it does not."""

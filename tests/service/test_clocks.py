@@ -1,11 +1,7 @@
-"""The clock of the daemon's own host jumps: it counts nothing, ends no suspension and hastens no timer."""
-
-import asyncio
-import time
+"""A daemon that has the time wrong, as before Redis tells it: it counts nothing by it and ends no suspension."""
 
 import pytest
 
-from policyd.clock import SystemClock
 from policyd.model import Action
 from policyd.suspension import Suspended
 from tests.support.clock import START, ManualClock
@@ -16,27 +12,27 @@ DAY = 86_400_000
 jumps = pytest.mark.parametrize("jump", [DAY, -DAY])
 
 
-class HostClock(ManualClock):
-    """The clock of a host that is ``ahead`` of the clock that Redis counts by, in ms."""
+class WrongClock(ManualClock):
+    """A clock that is ``ahead`` of the one that Redis counts by, in ms."""
 
     ahead = 0
 
     def now(self) -> int:
-        """Return what the host says."""
+        """Return what the daemon believes."""
         return super().now() + self.ahead
 
 
-def hosted(world: World) -> HostClock:
-    """Give the world a host whose clock can jump, before a daemon is started."""
-    clock = HostClock()
+def wrong(world: World) -> WrongClock:
+    """Give the world a clock that can be wrong, before a daemon is started."""
+    clock = WrongClock()
     world.clock = clock
     return clock
 
 
 @jumps
 def test_counts_stay(world: World, jump: int) -> None:
-    """What was counted before the jump counts after it, and what comes then is added."""
-    clock, used = hosted(world), list[int]()
+    """What was counted before counts after it, and what comes then is added."""
+    clock, used = wrong(world), list[int]()
     for ahead in (0, jump, 0):
         clock.ahead = ahead
         world.connection().message().rcpt()
@@ -47,8 +43,8 @@ def test_counts_stay(world: World, jump: int) -> None:
 @jumps
 @pytest.mark.parametrize("until", [0, START + 3_600_000])
 def test_a_suspension_that_the_script_decides_holds(world: World, jump: int, until: int) -> None:
-    """Redis knows when it ends, whatever the daemon's host believes."""
-    clock = hosted(world)
+    """Redis knows when it ends, whatever the daemon believes."""
+    clock = wrong(world)
     world.run(
         world.daemon.suspensions.put(
             Suspended("example.org", "domain", "example.org", START, until, "root (uid 0)", "ticket", "7KQ2M0XW9A")
@@ -56,20 +52,3 @@ def test_a_suspension_that_the_script_decides_holds(world: World, jump: int, unt
     )
     clock.ahead = jump
     assert world.connection().message().rcpt().action is not Action.ACCEPT
-
-
-def test_timers_follow_no_wall_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A delay, or the patience with a message, that was asked for is due by the monotonic clock of the loop."""
-
-    async def due() -> tuple[float, float]:
-        loop, clock, before = asyncio.get_running_loop(), SystemClock(), time.time_ns()
-        monkeypatch.setattr(time, "time_ns", lambda: before + DAY * 1_000_000)
-        asked = loop.time()
-        timer = clock.call_later(60_000, lambda: None)
-        assert isinstance(timer, asyncio.TimerHandle)
-        timer.cancel()
-        return timer.when() - asked, clock.now() - before / 1_000_000
-
-    after, jumped = asyncio.run(due())
-    assert after == pytest.approx(60.0, abs=5.0)
-    assert jumped == pytest.approx(DAY, abs=5.0)

@@ -8,14 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from policyd.clock import Clock, SystemClock
 from policyd.errors import StoreError, StoreTimeout, StoreUnavailable
 from policyd.model import Charge, CounterType, Member, Outcome
 from policyd.store.base import Call, Done, Op, Record
 from policyd.store.local import counting, unpaid
 from policyd.store.local.store import BATCH, LocalStore
 from tests.store.away import TIMEOUT, Away, Fault
-from tests.store.scripted import KEEP, MINUTE, Scripted, account, charge
+from tests.store.scripted import DAY, KEEP, MINUTE, Scripted, account, charge
 from tests.support.clock import ManualClock
+from tests.support.host import Host
 
 LIMIT = charge(200, limit="domain")
 EXACT = charge(60, limit="user")
@@ -25,12 +27,15 @@ BOTH = (LIMIT, EXACT)
 class Site:
     """Daemons on one Redis, and one account whose use is written down."""
 
-    def __init__(self, scripted: Scripted, daemons: int = 1, nodes: int | None = None) -> None:
+    def __init__(
+        self, scripted: Scripted, daemons: int = 1, nodes: int | None = None, clock: Clock | None = None
+    ) -> None:
+        """``clock`` is the daemons'; without one they have the time of Redis, which is ``self.clock``."""
         self.scripted, self.clock, self.account = scripted, ManualClock(), account()
-        self.suspended = False
+        self.suspended, time = False, clock or self.clock
         self.aways = [Away(scripted, self.clock) for _ in range(daemons)]
         self.daemons = [
-            LocalStore(away, 0, self.clock, nodes=lambda: nodes or daemons, suspended=lambda *_: self.suspended)
+            LocalStore(away, 0, time, nodes=lambda: nodes or daemons, suspended=lambda *_: self.suspended)
             for away in self.aways
         ]
         self.true: dict[str, int] = {}
@@ -128,6 +133,23 @@ def test_when_the_window_is_over(site: Site) -> None:
     assert [site.rcpt(f"o{number}") for number in range(61)] == [True] * 60 + [False]
     site.clock.advance(61 * MINUTE)
     assert site.rcpt("p")
+
+
+@pytest.mark.parametrize("jump", [DAY, -DAY])
+def test_a_clock_of_the_host_that_jumps(scripted: Scripted, monkeypatch: pytest.MonkeyPatch, jump: int) -> None:
+    """It ends no window, and prolongs none: what passes is what passes by the time of Redis."""
+    host = Host(monkeypatch)
+    site = Site(scripted, clock=SystemClock())
+    assert all(site.rcpt(f"m{number}") for number in range(50))
+    site.fault(Fault.DOWN)
+    assert [site.rcpt(f"n{number}") for number in range(11)] == [True] * 10 + [False]
+    host.jump(jump)
+    assert not site.rcpt("o")
+    for moved in (site.clock.advance, host.passes):
+        moved(61 * MINUTE)
+    assert [site.rcpt(f"p{number}") for number in range(61)] == [True] * 60 + [False]
+    host.jump(-jump)
+    assert not site.rcpt("q")
 
 
 @pytest.mark.parametrize("fault", [Fault.LOST, Fault.LATE])
