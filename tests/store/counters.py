@@ -151,8 +151,13 @@ class MailedList:
         self.judged: tuple[int, bool, int, int] | None = None  # size, exact, began, last
         self.counted = False
 
+    def at(self, now: int) -> int:
+        """Return the moment that all is judged by but whether a mailing goes on: it never steps back."""
+        return max(now, self.recent[-1].at) if self.recent else now
+
     def size(self, now: int, window: int) -> int:
         """Return how many members it has, or had within the window."""
+        now = self.at(now)
         live = sum(number >= now // self.GENERATION - self.PAST for number in self.members.values())
         return max(live, self.largest[0] if now - self.largest[1] < window else 0)
 
@@ -161,7 +166,7 @@ class MailedList:
         others = self._others(member, now)
         if not self._is_mailing(member, now):
             return None
-        if self.judged and now - self.judged[3] <= self.HOUR and now - self.judged[2] <= self.DAY:
+        if self.judged and self._goes_on(now):
             if member.known is not None and member.known < self.judged[0]:
                 return member.known, True
             return self.judged[:2]
@@ -173,19 +178,19 @@ class MailedList:
         """Note that a recipient was asked for and refused."""
         self._note(member, now, self.judge(member, now, window), counted=False)
 
-    def apply(self, member: Member, now: int, window: int, ceilings: list[int]) -> str | None:
-        """Count a recipient under several limits, and return its digest when it is new."""
-        judged = self.judge(member, now, window)
+    def apply(self, member: Member, now: int, window: int, ceilings: list[int]) -> tuple[str, int] | None:
+        """Count a recipient under several limits, and return its digest and generation when it is new."""
+        judged, at = self.judge(member, now, window), self.at(now)
         new = None
         if judged is not None:
             uncounted = [] if self.counted else [one.digest for one in self._others(member, now)]
             for ceiling in ceilings:
                 for digest in uncounted:
-                    self._add(digest, now, ceiling)
-                new = self._add(member.digest, now, ceiling) or new
+                    self._add(digest, at, ceiling)
+                new = self._add(member.digest, at, ceiling) or new
                 live = self.size(now, 0)
-                if live >= self.largest[0] or now - self.largest[1] >= window:
-                    self.largest = live, now
+                if live >= self.largest[0] or at - self.largest[1] >= window:
+                    self.largest = live, at
         self._note(member, now, judged, counted=judged is not None)
         return new
 
@@ -204,27 +209,31 @@ class MailedList:
         return [one for one in self._latest(member, now) if not one.alone or one.connection == member.connection]
 
     def _latest(self, member: Member, now: int) -> list[Recent]:
-        return [one for one in self.recent if one.digest != member.digest and one.at > now - self.SOON]
+        return [one for one in self.recent if one.digest != member.digest and one.at > self.at(now) - self.SOON]
 
-    def _add(self, digest: str, now: int, ceiling: int) -> str | None:
+    def _goes_on(self, now: int) -> bool:
+        if self.judged is None:
+            return False
+        return abs(now - self.judged[3]) <= self.HOUR and now - self.judged[2] <= self.DAY
+
+    def _add(self, digest: str, now: int, ceiling: int) -> tuple[str, int] | None:
         number = now // self.GENERATION
         known = self.members.get(digest, -1) >= number - self.PAST
         if not known and self.size(now, 0) > ceiling:
             return None
         self.members[digest] = number
-        return None if known else digest
+        return None if known else (digest, number)
 
     def _note(self, member: Member, now: int, judged: tuple[int, bool] | None, *, counted: bool) -> None:
         if judged is not None:
-            goes_on = self.judged and now - self.judged[3] <= self.HOUR and now - self.judged[2] <= self.DAY
-            began = self.judged[2] if self.judged and goes_on else now
+            began = self.judged[2] if self.judged and self._goes_on(now) else now
             self.judged = (*judged, began, now)
         alone, most = self._is_alone(member, now), max(member.over, 1)
         latest = [
             one._replace(alone=one.alone and (alone or one.connection != member.connection))
             for one in self._latest(member, now)
         ]
-        latest.append(Recent(member.digest, now, member.connection, alone))
+        latest.append(Recent(member.digest, self.at(now), member.connection, alone))
         kept = [one for one in latest if one.alone][-most:] + [one for one in latest if not one.alone][-most:]
         self.recent = [one for one in latest if one in kept]
         self.counted = counted
@@ -272,6 +281,7 @@ class Distinct:
         if digest not in live and self.used(now, window) > max_:
             return None
         self.newest = self.members[digest] = max(now // grain, self.newest)
+        self.left = self._left(now)  # gone for good, though the clock should step back
         return None if digest in live else (digest, self.newest)
 
     def undo(self, digest: str, number: int) -> None:

@@ -115,7 +115,7 @@ def test_a_sender_costs_no_more_than_a_list(customer: Customer, max_: int) -> No
 
 
 class Step(NamedTuple):
-    """One call, ``passed`` ms after the one before. ``blocked``: another limit refuses it."""
+    """One call, ``passed`` ms after the one before (below 0: a step back). ``blocked``: another limit refuses it."""
 
     passed: int
     member: int
@@ -126,7 +126,11 @@ class Step(NamedTuple):
     observed: bool
 
 
-_GAPS = st.one_of(st.integers(0, 3), st.sampled_from([15_000, 60_000, HOUR - 1, HOUR, 6 * HOUR, DAY]))
+_GAPS = st.one_of(
+    st.integers(0, 3),
+    st.sampled_from([15_000, 60_000, HOUR - 1, HOUR, 6 * HOUR, DAY]),
+    st.sampled_from([-1, -15_000, -HOUR, -6 * HOUR, -DAY]),
+)
 _CHANGES = st.tuples(st.integers(0, 6), st.sampled_from([60_001, HOUR, DAY]))
 _STEPS = st.builds(
     Step,

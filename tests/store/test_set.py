@@ -237,7 +237,7 @@ def test_each_mailing_that_is_refused_is_an_episode(customer: Customer) -> None:
 
 
 class Step(NamedTuple):
-    """One call, ``passed`` ms after the one before. ``blocked``: another limit refuses it."""
+    """One call, ``passed`` ms after the one before (below 0: a step back). ``blocked``: another limit refuses it."""
 
     passed: int
     member: int
@@ -250,6 +250,7 @@ class Step(NamedTuple):
 _GAPS = st.one_of(
     st.integers(0, 3),
     st.sampled_from([MINUTE, 15 * MINUTE - 1, 15 * MINUTE, HOUR, HOUR + 1, 6 * HOUR, DAY, WEEK - 1, WEEK]),
+    st.sampled_from([-1, -15 * MINUTE, -HOUR, -HOUR - 1, -6 * HOUR, -DAY, -WEEK]),
 )
 _STEPS = st.builds(
     Step,
@@ -276,13 +277,13 @@ def test_the_script_does_what_the_model_does(scripted: Scripted, steps: list[Ste
         new = expect(model, member, now, outcome, blocked=step.blocked)
         if step.give_back:
             customer.give_back(record(f"m{number}"), now)
-            if new:
-                model.undo(new, now // MailedList.GENERATION)
+            if new is not None:
+                model.undo(*new)
         assert customer.used(list_itself(), now=now) == model.size(now, WEEK)
 
 
-def expect(model: MailedList, member: Member, now: int, outcome: Outcome, *, blocked: bool) -> str | None:
-    """Hold that the outcome is the model's, and return the digest of a member that is new."""
+def expect(model: MailedList, member: Member, now: int, outcome: Outcome, *, blocked: bool) -> tuple[str, int] | None:
+    """Hold that the outcome is the model's, and return the digest and generation of a member that is new."""
     largest = {maximum: maximum + maximum * member.slack // 100 for maximum in MAXIMA}
     judged = model.judge(member, now, WEEK)
     fits = [judged is None or judged[0] <= (maximum if judged[1] else largest[maximum]) for maximum in MAXIMA]
