@@ -139,8 +139,11 @@ class Mailman:
 
     def wait_idle(self) -> None:
         """Wait until no message is in its queues, not even one to be tried again."""
-        queues = [self.base / "var" / "queue" / name for name in _QUEUES]
-        until(lambda: not any(any(queue.glob("*.*")) for queue in queues), "Mailman has no work left", deadline=60)
+        try:
+            until(lambda: not self._queued(), "Mailman has no work left", deadline=60)
+        except AssertionError as error:
+            logs = [log.read_text("utf-8", "replace")[-2000:] for log in (self.base / "var" / "logs").glob("*.log")]
+            raise AssertionError("\n".join([str(error), *self._queued(), *logs])) from error
 
     def ask(self, path: str, values: dict[str, Any] | None = None, method: str | None = None) -> Any:
         """Ask REST, by GET without values and else by POST, and return the answer, None where it has no text."""
@@ -173,6 +176,10 @@ class Mailman:
                 if f"--runner={name}:".encode() in Path(f"/proc/{child}/cmdline").read_bytes():
                     return int(child)
         return 0
+
+    def _queued(self) -> list[str]:
+        queues = self.base / "var" / "queue"
+        return [str(file.relative_to(queues)) for name in _QUEUES for file in (queues / name).glob("*.*")]
 
     def _answers(self) -> bool:
         assert self._process is not None
