@@ -6,7 +6,7 @@
     policyd:1:{<account>}:message:<host>:<instance>    a message record
     policyd:1:{<account>}:episode:<limit>:<subject>    the ref of an episode, and when it ends unless it goes on
     policyd:1:{<account>}:events                       the last 200 events of the account, newest first
-    policyd:1:{<account>}:absent                       declared in a cluster, and never written (main.lua)
+    policyd:1:{<account>}:absent                       declared in a cluster, and never written (call.lua)
     policyd:1:{<account>}:state                        suspensions, raises and locks: one small hash
     policyd:1:{<domain>}:login:<what>:<mailbox>        when a mailbox was logged in to; what is pop3, imap or listed
     policyd:1:{<domain>}:dns:<check>                   what was found of the domain in the DNS

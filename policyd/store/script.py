@@ -21,6 +21,7 @@ _AT_SLOT = 2
 _HEAD = Struct("<BQQQQQB").pack
 _CHARGE = Struct("<BBQQQQ").pack
 _MEMBER = Struct("<HHQH").pack
+_LENGTH = Struct("<H").pack
 _OPS = {Op.CHARGE: 1, Op.SETTLE: 2, Op.GIVE_BACK: 3, Op.PEEK: 4}
 _TYPES = {counter: number for number, counter in enumerate(CounterType, 1)}
 """Numbers of the counter types; they stand in message records."""
@@ -38,11 +39,12 @@ class Script:
         def part(name: str) -> str:
             return (folder / f"{name}.lua").read_text("ascii")
 
+        parts = [f"local {counter.name} = {number}" for counter, number in _TYPES.items()]
+        parts += [part("call"), part("slots"), part("plain"), "local names, types = {}, {}"]
         # What a call does not use is not made for it: a counter type is a function that makes it.
-        parts = ["local names, types = {}, {}"]
         for counter, number in _TYPES.items():
-            parts.append(f"local {counter.name} = {number}\nnames[{number}] = '{counter}'")
             shared = part("members") if counter in _OF_MEMBERS else ""
+            parts.append(f"names[{number}] = '{counter}'")
             parts.append(f"types[{number}] = function()\n{shared}{part(counter)}end")
         parts += [part("main"), part("record")]
         parts.append(f"if op == CHARGE or op == PEEK then\n{part('charge')}end")
@@ -84,7 +86,8 @@ def _words(
     fields = [keys.suspension(name) for name in suspensions]
     fields += [keys.raised(charge.limit) for charge in charges]
     fields += [keys.lock(charge.limit, charge.subject) for charge in charges if charge.lock]
-    return b"%d" % (2 + len(names)), (keys.state(tagged), *names), (*numbers, *fields)
+    stands = b"".join(_LENGTH(len(field)) + field for field in fields)
+    return b"%d" % (2 + len(names)), (keys.state(tagged), *names), (stands, *numbers)
 
 
 def _member(member: Member | None) -> bytes:

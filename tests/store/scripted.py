@@ -24,12 +24,12 @@ _accounts = count(1)
 
 
 class Scripted:
-    """Sends calls to the script as the store does."""
+    """Sends calls to the script as the store does, or to another ``text``."""
 
-    def __init__(self, client: "redis.Redis") -> None:
+    def __init__(self, client: "redis.Redis", text: bytes = b"") -> None:
         self.client = client
-        self._script = Script()
-        self._sha = client.script_load(self._script.text)
+        self._text = text or Script().text
+        self._sha = client.script_load(self._text)
 
     def ask(self, call: Call, now: int, not_after: int = 0) -> Outcome:
         """Return the outcome of a call made at ``now``; 0 is the time of Redis."""
@@ -45,7 +45,7 @@ class Scripted:
         """Forget the scripts and all keys."""
         self.client.script_flush()
         self.client.flushall()
-        self._sha = self.client.script_load(self._script.text)
+        self._sha = self.client.script_load(self._text)
 
 
 def account() -> str:

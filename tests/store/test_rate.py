@@ -1,5 +1,6 @@
 """What a rate limit promises, held against a diary of real times that knows nothing of slots."""
 
+from itertools import count
 from math import ceil
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from policyd.model import NEVER_FITS, Charge, CounterType
-from tests.store.scripted import DAY, HOUR, MINUTE, NOON, RATE_TYPES, Customer, Scripted, charge
+from tests.store.scripted import DAY, HOUR, MINUTE, NOON, RATE_TYPES, Customer, Scripted, charge, record
 
 TYPES = RATE_TYPES
 WINDOWS = (MINUTE, 61_001, HOUR, DAY)
@@ -65,8 +66,8 @@ def test_never_lax_and_hardly_strict(
     That is so for random arrivals over days, on the edges of slots, and when the clock steps back.
     """
     customer, one = Customer(scripted), charge(maximum, window=window, type=type_)
-    diary, now = Diary(one), NOON
-    back = st.integers(1, 3 * window)
+    diary, now, messages = Diary(one), NOON, count()
+    back, of_messages = st.integers(1, 3 * window), data.draw(st.booleans())
     for step in data.draw(
         st.lists(st.tuples(_gaps(window), st.sampled_from([1, 1, 2, 5]), st.booleans()), max_size=30)
     ):
@@ -75,7 +76,8 @@ def test_never_lax_and_hardly_strict(
         if data.draw(st.integers(0, 15)) == 0:
             now -= data.draw(back)
         for _ in range(5 if often else 1):
-            if customer.charge(one._replace(cost=cost), now=now).admitted:
+            of = record(f"m{next(messages)}" if of_messages else "")
+            if customer.charge(one._replace(cost=cost), now=now, of=of).admitted:
                 diary.let_through(now, cost)
             else:
                 diary.refused(now, cost)

@@ -20,7 +20,7 @@ def test_no_key_is_searched_for() -> None:
     """KEYS and SCAN walk through all customers: they are not in the script."""
     commands = set(re.findall(rb"redis\.call\('([A-Z]+)'", Script().text))
     assert commands == {
-        b"TIME", b"GET", b"SET", b"GETRANGE", b"SETRANGE", b"DEL", b"PEXPIRE", b"PTTL", b"LPUSH", b"LTRIM",
+        b"TIME", b"EXISTS", b"GET", b"SET", b"GETRANGE", b"SETRANGE", b"DEL", b"PEXPIRE", b"PTTL", b"LPUSH", b"LTRIM",
         b"HMGET", b"HSET", b"HDEL", b"SISMEMBER", b"SADD", b"SREM",
     }  # fmt: skip
     assert Script().text.count(b"redis.call(") == len(re.findall(rb"redis\.call\('[A-Z]+'", Script().text))

@@ -73,9 +73,9 @@ class RedisServer:
         assert self._process is not None
         return self._process.pid
 
-    def client(self) -> "redis.Redis":
+    def client(self, database: int = 0) -> "redis.Redis":
         """Return a connection of redis-py, for looking at what is stored."""
-        return redis.Redis.from_url(self.url, password=self.password or None)
+        return redis.Redis.from_url(self.url, password=self.password or None, db=database)
 
     def start(self) -> None:
         """Start the server and return when it answers; the append-only file is read by then."""

@@ -8,8 +8,20 @@
 
 local NEVER_FITS, AT_SLOT, HOUR = -1, 2, 3600000
 
-local at = ARGV_BEFORE + count
-local stands = at < #ARGV and redis.call('HMGET', KEYS[2], unpack(ARGV, at + 1)) or {}
+local fields
+local function field(number)
+  if not fields then
+    local at = 1
+    fields = {}
+    while at <= #ARGV[4] do fields[#fields + 1], at = struct.unpack('<I2c0', ARGV[4], at) end
+  end
+  return fields[number]
+end
+
+local stands = {}
+if known > 0 and (known == 2 or redis.call('EXISTS', KEYS[2]) > 0) and field(1) then
+  stands = redis.call('HMGET', KEYS[2], unpack(fields))
+end
 
 for number = 1, suspensions do
   local ends, ref = string.match(stands[number] or '', '^(%d+) (%w+)')
@@ -27,12 +39,12 @@ for number = 1, count do
     if tonumber(ends) > now then
       charge.max = tonumber(max)
     elseif op == CHARGE then
-      redis.call('HDEL', KEYS[2], ARGV[at + suspensions + number])
+      redis.call('HDEL', KEYS[2], field(suspensions + number))
     end
   end
   if charge.lock > 0 then
     lock = lock + 1
-    charge.lock_field = ARGV[at + lock]
+    charge.lock_field = field(lock)
     local ends = stands[lock] and tonumber(string.match(stands[lock], '^%d+'))
     if ends and ends > now then
       fits_at = ends

@@ -17,7 +17,7 @@ local function remember(receipts, reply, settled)
   redis.call('SET', KEYS[1], cmsgpack.pack(unpack(values)), 'PX', keep)
 end
 
-local raw = fingerprint ~= '' and redis.call('GET', KEYS[1])
+local raw = known > 0 and fingerprint ~= '' and redis.call('GET', KEYS[1])
 local record
 if raw then
   local values = {cmsgpack.unpack(raw)}

@@ -4,34 +4,25 @@
 -- of one window and a full one at its end would both pass. Slots only move forward, so a clock
 -- that steps back stands still.
 --
--- A string of 6-byte numbers: width, newest slot, total, units in the newest slot; then one cell
--- for each of the 60 slots before it. While the slot stays the same, only the first four change.
-
-local PAST, EMPTY = 60, 360
+-- How it is stored is in slots.lua.
 
 -- The cells as numbers: the units of slot s are in [s % PAST + 1].
-local function unpacked(key, cells)
-  return {struct.unpack('<' .. string.rep('I6', PAST), cells or redis.call('GETRANGE', key, '24', '-1'))}
+local function unpacked(key, from, changed)
+  local cells = redis.call('GETRANGE', key, HEAD, '-1')
+  if changed then
+    cells = string.sub(cells, 1, CELL * from) .. changed .. string.sub(cells, CELL * from + #changed + 1)
+  end
+  return {struct.unpack('<' .. string.rep('I6', PAST), cells)}
 end
 
 local function packed(cells)
   return struct.pack('<' .. string.rep('I6', PAST), unpack(cells, 1, PAST))
 end
 
--- The cells when `slot` becomes the newest, and how many units are too old then.
-local function moved(key, newest, current, slot)
-  local cells, old = unpacked(key), 0
-  for past = newest, slot - 1 do
-    local at = past % PAST + 1
-    old, cells[at] = old + cells[at], past == newest and current or 0
-  end
-  return packed(cells), old
-end
-
 -- The moment from which `need` units fewer are counted. Units that are not stored yet are in the
 -- newest slot.
 local function fits_at(state, need)
-  local cells, freed = unpacked(state.key, state.cells), 0
+  local cells, freed = unpacked(state.key, state.from, state.cells), 0
   for past = state.slot - PAST, state.slot - 1 do
     freed = freed + cells[past % PAST + 1]
     if freed >= need then return (past + PAST + 1) * state.width end
@@ -39,44 +30,19 @@ local function fits_at(state, need)
   return (state.slot + PAST + 1) * state.width
 end
 
--- What the counter holds at `now`. The total of another width goes into the newest slot: strict,
--- never lax.
+-- What the counter holds at `now`.
 local function peek(key, now, window)
-  local width = math.ceil(window / PAST)
-  local slot = math.floor(now / width)
-  local used, current, cells, missing = 0, 0, false, false
-  local head = redis.call('GETRANGE', key, '0', '23')
-  if head == '' then
-    missing, cells = true, string.rep('\0', EMPTY)
-  else
-    local stored, newest, total, last = struct.unpack('<I6I6I6I6', head)
-    if stored ~= width then
-      if now < (newest + PAST + 1) * stored then used, current = total, total end
-      slot, cells = math.max(slot, math.floor(newest * stored / width)), string.rep('\0', EMPTY)
-    elseif slot <= newest then
-      slot, used, current = newest, total, last
-    elseif slot > newest + PAST then
-      cells = string.rep('\0', EMPTY)
-    else
-      local old
-      cells, old = moved(key, newest, last, slot)
-      used = total - old
-    end
-  end
-  return {key = key, now = now, width = width, slot = slot, used = used, current = current, cells = cells, missing = missing}
+  local width, slot, used, current, from, cells, missing = slots(key, now, window)
+  return {key = key, now = now, width = width, slot = slot, used = used, current = current, from = from,
+          cells = cells, missing = missing}
 end
 
 -- Puts `units` on the counter and returns where: the receipt's grain and place.
 local function apply(state, units)
-  local width, used, current = state.width, state.used + units, state.current + units
-  local head = struct.pack('<I6I6I6I6', width, state.slot, used, current)
-  state.used = used
-  if state.cells then
-    redis.call('SET', state.key, head .. state.cells, 'PX', (state.slot + PAST + 2) * width - state.now)
-  else
-    redis.call('SETRANGE', state.key, '0', head)
-  end
-  return width, state.slot
+  local width, slot = state.width, state.slot
+  state.used = state.used + units
+  write_slots(state.key, state.now, width, slot, state.used, state.current + units, state.from, state.cells)
+  return width, slot
 end
 
 -- Takes `units` back out of the place that the receipt names. What has left the window, or was
