@@ -62,7 +62,7 @@ class Cluster:
         self._unused: frozenset[_Place] = frozenset()
         self._owners = [self._at(url.places[0])] * REDIS_CLUSTER_HASH_SLOTS
         self._masters: tuple[Node, ...] = ()
-        self._look = asyncio.Event()
+        self._look, self._ended = asyncio.Event(), False
         self._watching = asyncio.create_task(self._watch())
 
     @property
@@ -114,9 +114,10 @@ class Cluster:
         return found or [name]
 
     async def close(self) -> None:
-        """Close all links."""
-        self._watching.cancel()
-        await asyncio.gather(self._watching, return_exceptions=True)
+        """Close all links, when the last look is over: by TLS no connection is closed half-way."""
+        self._ended = True
+        self._look.set()
+        await self._watching
         for node in self._nodes.values():
             await node.link.close()
 
@@ -137,7 +138,7 @@ class Cluster:
         return self._nodes[place]
 
     async def _watch(self) -> None:
-        while True:
+        while not self._ended:
             self._look.clear()
             places = dict.fromkeys((*self._nodes, *self._seeds))
             tables = await asyncio.gather(*(self._table(*place) for place in places))

@@ -229,7 +229,7 @@ class Link(asyncio.Protocol):
         if self._transport is not None:
             transport, self._transport = self._transport, None
             transport.abort()
-        why = str(error) or "no answer in time"
+        why = error.why if isinstance(error, StoreUnavailable) else str(error) or "no answer in time"
         if first:
             self._log.error("cannot reach Redis: %s; trying again until it answers", why)
         self._enter(State.DOWN)
