@@ -89,7 +89,13 @@ class Opened:
 
 @asynccontextmanager
 async def opened(
-    url: str, within: int = TIMEOUT, password: str = "", name: str = "", clock: ManualClock | SystemClock | None = None
+    url: str,
+    within: int = TIMEOUT,
+    password: str = "",
+    *,
+    sentinel_password: str = "",
+    name: str = "",
+    clock: ManualClock | SystemClock | None = None,
 ) -> AsyncIterator[Opened]:
     """Yield a store on the Redis at ``url``; it may not be up yet. Calls time out ``within`` ms."""
 
@@ -100,7 +106,7 @@ async def opened(
     def answered(seconds: float) -> None:
         box.seconds.append(seconds)
 
-    store = RedisStore(Server(url, password), within, clock or SystemClock(), Watch(answered, up))
+    store = RedisStore(Server(url, password, sentinel_password), within, clock or SystemClock(), Watch(answered, up))
     box = Opened(store, name or account())
     try:
         yield box

@@ -8,9 +8,11 @@ import pytest
 from redis.exceptions import ConnectionError  # noqa: A004
 
 from policyd.errors import StoreError, StoreUnavailable
-from tests.store.opened import Opened, opened, refused, run
+from tests.store.opened import Opened, eventually, opened, refused, run
 from tests.store.scripted import charge
+from tests.support.certificate import Certificate
 from tests.support.redis import RedisServer
+from tests.support.redis_user import PASSWORD, grant
 from tests.support.sentinels import NAME, Watched, watched
 
 TIMEOUT = 250
@@ -20,7 +22,7 @@ TIMEOUT = 250
 @pytest.fixture
 def servers() -> Iterator[Watched]:
     """Run a master, a replica and three sentinels, all with passwords."""
-    with watched(password="secret") as found:
+    with watched(servers="secret") as found:
         yield found
 
 
@@ -153,5 +155,57 @@ def test_a_master_that_no_sentinel_knows(servers: Watched) -> None:
             why = await refused(box.submit())
         assert "no sentinel names the master other" in why
         assert "No such master" in why
+
+    run(main())
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """Run them by TLS, with passwords of servers and sentinels, and the user that the README makes."""
+    certificate = Certificate(tmp_path_factory.mktemp("tls"))
+    with watched(servers="root", sentinels="watch", certificate=certificate) as found:
+        for server in found.servers:
+            grant(server)
+        yield found
+
+
+def test_secrets_of_each_kind(secured: Watched) -> None:
+    """By TLS, as a user of few rights, in another database and past the sentinels' password: through a failover."""
+
+    async def main() -> None:
+        url = secured.named("policyd", "2")
+        async with opened(url, password=PASSWORD, sentinel_password="watch") as box:
+            await box.submit()
+            replicated(secured)
+            new = secured.other()
+            secured.sentinel().sentinel_failover(NAME)
+            await eventually(lambda: secured.named_now() == {new.port}, "the sentinels name the other one")
+            await goes_on(box)
+            assert await box.used() == 2
+            await box.store.probe()
+            with secured.master().client() as client:
+                assert set(client.info("keyspace")) == {"db2"}
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"password": "x"}, "WRONGPASS"),
+        ({"sentinel_password": "x"}, "no sentinel names the master counters: invalid username-password pair"),
+        ({"sentinel_password": ""}, "no sentinel names the master counters: Authentication required"),
+        ({"url": "?"}, "certificate verify failed"),
+    ],
+    ids=["the user's password", "the sentinels' password", "none for the sentinels", "no certificate"],
+)
+def test_a_secret_that_is_wrong(secured: Watched, wrong: dict[str, str], why: str) -> None:
+    """The error says which: that of the sentinels names the master that they did not name."""
+
+    async def main() -> None:
+        url = secured.named("policyd").partition(wrong.get("url", " "))[0]
+        secrets = {"password": PASSWORD, "sentinel_password": "watch", **wrong, "url": url}
+        async with opened(**secrets) as box:  # type: ignore[arg-type]
+            assert why in await refused(box.submit())
 
     run(main())

@@ -1,20 +1,21 @@
-"""A real Redis Cluster on loopback: three masters, one replica each."""
+"""A real Redis Cluster on loopback: three masters with replicas."""
 
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from redis.crc import key_slot
 
+from tests.support.certificate import Certificate
 from tests.support.ports import free_port
 from tests.support.programs import find
 from tests.support.redis import RedisServer, Transport, running
 from tests.support.wait import until
 
-_BUS = 10_000  # above the port for clients
-_HIGHEST = 22_700  # so that the bus has a port below the kernel's own range
+MASTERS = 3
 
 
 @dataclass
@@ -22,11 +23,20 @@ class Nodes:
     """The servers of a cluster."""
 
     servers: list[RedisServer]
+    replicas: int
 
     @property
     def url(self) -> str:
         """Two of the nodes, as ``store.url`` names a cluster."""
-        return f"cluster://{','.join(f'127.0.0.1:{one.port}' for one in self.servers[:2])}"
+        return self.named()
+
+    def named(self, user: str = "") -> str:
+        """Return that of a user."""
+        scheme, shown, certificate = "cluster", "", self.servers[0].certificate
+        if certificate is not None:
+            scheme, shown = "cluster+tls", f"?{urlencode(certificate.of_client())}"
+        places = ",".join(f"127.0.0.1:{one.port}" for one in self.servers[:2])
+        return f"{scheme}://{user and f'{user}@'}{places}{shown}"
 
     def masters(self) -> list[RedisServer]:
         """Return the servers that own slots."""
@@ -41,7 +51,7 @@ class Nodes:
 
     def whole(self) -> bool:
         """Whether all nodes run and agree on who owns what."""
-        return all(_settled(server) for server in self.servers)
+        return all(_settled(server, MASTERS * self.replicas) for server in self.servers)
 
     def stored(self) -> list[list[bytes]]:
         """Return the keys of each master."""
@@ -84,34 +94,45 @@ def _say(server: RedisServer, *words: str | int | bytes) -> Any:  # as many type
 
 
 @contextmanager
-def cluster() -> Iterator[Nodes]:
+def cluster(
+    *, replicas: int = 1, password: str = "", certificate: Certificate | None = None, extra: tuple[str, ...] = ()
+) -> Iterator[Nodes]:
     """Run one; all nodes agree on who owns what."""
+    by_tls = ("--tls-cluster", "yes", "--tls-replication", "yes") if certificate else ()
     options = (
         *("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no"),
-        *("--repl-diskless-sync-delay", "0"),
+        *("--repl-diskless-sync-delay", "0", "--masterauth", password, *by_tls, *extra),
     )
+    given = {"password": password, "certificate": certificate}
+    transport = Transport.TLS if certificate else Transport.TCP
     with ExitStack() as ending:
         servers = [
-            ending.enter_context(running(transport=Transport.TCP, port=_port(), options=options)) for _ in range(6)
+            ending.enter_context(
+                running(transport=transport, options=(*options, "--cluster-port", str(free_port())), **given)
+            )
+            for _ in range(MASTERS * (1 + replicas))
         ]
-        places = [f"127.0.0.1:{server.port}" for server in servers]
-        making = [find("redis-cli") or "", "--cluster", "create", *places, "--cluster-replicas", "1", "--cluster-yes"]
-        subprocess.run(making, check=True, capture_output=True, timeout=60)
-        nodes = Nodes(servers)
+        _make(servers, replicas)
+        nodes = Nodes(servers, replicas)
         until(nodes.whole, "all nodes agree")
         yield nodes
 
 
-def _port() -> int:
-    while (port := free_port()) > _HIGHEST:
-        pass
-    return port
+def _make(servers: list[RedisServer], replicas: int) -> None:
+    first, places = servers[0], [f"127.0.0.1:{server.port}" for server in servers]
+    words = [find("redis-cli") or "", "--cluster", "create", *places]
+    words += ["--cluster-replicas", str(replicas), "--cluster-yes"]
+    if first.certificate is not None:
+        files = {"cacert": first.certificate.file, "cert": first.certificate.file, "key": first.certificate.key}
+        words += ["--tls", *(word for name, file in files.items() for word in (f"--{name}", str(file)))]
+    environment = {"REDISCLI_AUTH": first.password} if first.password else {}
+    subprocess.run(words, check=True, capture_output=True, timeout=60, env=environment)
 
 
-def _settled(server: RedisServer) -> bool:
+def _settled(server: RedisServer, slaves: int) -> bool:
     client: Any
     with server.client() as client:
         state = client.execute_command("CLUSTER", "INFO")
         nodes = client.execute_command("CLUSTER", "NODES").decode()
         linked = client.info("replication").get("master_link_status", "up") == "up"
-    return b"cluster_state:ok" in state and nodes.count("slave") == 3 and "fail" not in nodes and linked
+    return b"cluster_state:ok" in state and nodes.count("slave") == slaves and "fail" not in nodes and linked

