@@ -11,7 +11,7 @@ class Fullest:
     """The fullest counters, in bounded memory and at a cost that does not grow with the accounts.
 
     What is fuller than the rest stays; while the room is used up, a counter that is less full than
-    all that were kept is turned away.
+    all that were kept, or just as full, is turned away.
     """
 
     _FLOOR_HOLDS = 60.0  # seconds; what was turned away for good reasons then may be among the fullest now
@@ -27,7 +27,7 @@ class Fullest:
     def note(self, counter: tuple[str, str, str], ratio: float, seconds: float) -> None:
         """Note how full a counter (account, limit, subject) is, for as many seconds."""
         now = self._clock()
-        if ratio < self._floor and now < self._floor_until and counter not in self._notes:
+        if ratio <= self._floor and now < self._floor_until and counter not in self._notes:
             return
         self._notes[counter] = (ratio, now + seconds)
         if len(self._notes) > self._room:

@@ -34,7 +34,9 @@ from policyd.store.index import Entry, Index
 from policyd.store.trail import Trail
 from policyd.striker import Striker
 
-_AT_ONCE = 200
+_AT_ONCE = 25
+"""Counters that are told of at once: a request that comes meanwhile waits for them."""
+
 _NEAR = 0.8
 _MOST_COUNTERS = 50_000
 

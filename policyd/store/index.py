@@ -32,10 +32,13 @@ KEPT = 500
 """Members of each sorted set."""
 
 WAITING = 10_000
-"""What may wait for the next ``flush``, of each kind; more is dropped."""
+"""What may wait for the next ``flush``, of each kind but counters; more is dropped."""
 
 _BATCH = 100
 """Members in one command and commands in one go, so that no counter waits long behind them."""
+
+_CROWD = 5 * _BATCH
+"""So many counters are noted before all but the fullest are forgotten: looking for those takes no answer's time."""
 
 
 class Entry(NamedTuple):
@@ -59,8 +62,9 @@ class Index:
     def used(self, entry: Entry, ratio: float, now: int, window: int) -> None:
         """Note how full a counter of ``window`` ms is at ``now``."""
         self._now = max(self._now, now)
-        if len(self._used) < WAITING:
-            self._used[entry] = (ratio, now + window)
+        self._used[entry] = (ratio, now + window)
+        if len(self._used) >= _CROWD:
+            self._used = self._fullest_used()
 
     def observed(self, entry: Entry, now: int) -> None:
         """Note that a limit in mode observe would have refused something at ``now``."""
@@ -74,12 +78,12 @@ class Index:
 
     async def flush(self) -> None:
         """Write what was noted since the last time. Never raises because of the store."""
-        used, self._used = self._used, {}
+        used, self._used = self._fullest_used(), {}
         observed, self._observed = self._observed, {}
         stories, self._stories = self._stories, {}
         try:
             if used:
-                await self._put_used(dict(heapq.nlargest(_BATCH, used.items(), key=lambda item: item[1])))
+                await self._put_used(used)
             if observed:
                 latest = heapq.nlargest(KEPT, observed.items(), key=lambda item: item[1])
                 await self._add(_OBSERVED, dict(latest))
@@ -108,6 +112,9 @@ class Index:
     async def forget(self, entries: list[Entry]) -> None:
         """Drop counters that turned out to be empty. Raises StoreError."""
         await self._remove([_member(entry) for entry in entries])
+
+    def _fullest_used(self) -> dict[Entry, tuple[float, int]]:
+        return dict(heapq.nlargest(_BATCH, self._used.items(), key=lambda item: item[1]))
 
     async def _put_used(self, used: Mapping[Entry, tuple[float, int]]) -> None:
         await self._add(_FULLEST, {entry: ratio for entry, (ratio, _) in used.items()})
