@@ -29,7 +29,7 @@ from policyd.conf.schema import Config, StoreSettings
 from policyd.dns.metrics import DnsMetrics
 from policyd.dnswatch import DnsWatch
 from policyd.endpoints import Endpoints
-from policyd.errors import StoreError, StoreUnavailable
+from policyd.errors import SecretError, StoreError, StoreUnavailable
 from policyd.event import Event, EventKind
 from policyd.http_listeners import HttpListeners
 from policyd.log import DecisionLog
@@ -46,6 +46,7 @@ from policyd.raises import Raises
 from policyd.recorder import DecisionRecorder
 from policyd.reload import ConfigInForce, Reloaded
 from policyd.rosterwatch import RosterWatch
+from policyd.secret import read_password
 from policyd.server.activation import passed_sockets
 from policyd.server.admin import admin_app
 from policyd.server.crowd import Crowd
@@ -64,7 +65,7 @@ from policyd.store.local.store import LocalStore
 from policyd.store.offences import Offences
 from policyd.store.redis import RedisStore, Watch
 from policyd.store.seen import SeenLists
-from policyd.store.server import Server, read_password
+from policyd.store.server import Server
 from policyd.store.trail import Trail
 from policyd.striker import Striker
 from policyd.suspension import Suspensions
@@ -155,12 +156,13 @@ class App:
             settings = replace(settings, url=f"unix://{embedded.socket}", password_file="")
         watch = Watch(self.metrics.store_answered, self._store_changed)
         try:
-            server = Server(
-                settings.url, *map(read_password, (settings.password_file, settings.sentinel_password_file))
-            )
+            files = settings.password_file, settings.sentinel_password_file
+            server = Server(settings.url, *(read_password(file) if file else "" for file in files))
             self.store = RedisStore(server, settings.timeout, self._clock, watch)
+        except SecretError as error:
+            raise StoreUnavailable("start", f"its password: {error}") from error
         except (OSError, ValueError) as error:
-            cure = "correct store.url and store.password_file, and let policyd's user read the files that they name"
+            cure = "correct store.url, and let policyd's user read the files that it names"
             raise StoreUnavailable("start", f"{settings.url} cannot be used: {error} ({cure})") from error
         self.metrics.watch_breaker(lambda: self.store.breaker_open)
         self._running.push_async_callback(self._close_store)

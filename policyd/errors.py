@@ -4,6 +4,7 @@
     |-- ConfigError            the configuration cannot be used; carries every issue found
     |-- PatternError           a text is no pattern of envelope senders
     |-- ProtocolError          the peer broke the protocol; its connection is closed
+    |-- SecretError            the file of a password or a key cannot be used
     |-- ListenError            a listener cannot be opened as configured
     |-- StateDirectoryError    the state directory is taken or cannot be used
     |-- DaemonError            a command could not reach the daemon (exit code 75)
@@ -66,6 +67,14 @@ class PatternError(PolicydError):
 
 class ProtocolError(PolicydError):
     """Raised when a peer breaks its protocol. Raised again by every later call on that connection."""
+
+
+class SecretError(PolicydError):
+    """Raised when the ``file`` of a password or a key cannot be used: ``why``, and the ``cure``."""
+
+    def __init__(self, file: str, why: str, cure: str) -> None:
+        self.file, self.why, self.cure = file, why, cure
+        super().__init__(f"{file}: {why} ({cure})")
 
 
 class ListenError(PolicydError):

@@ -1,34 +1,68 @@
 """Secrets are in files: at a path, or a credential that systemd passes (LoadCredential=, systemd.exec(5)).
 
 A secret is never an argument, a value of the configuration or part of an error, so that no list of
-processes, no log and no ``config show`` has it.
+processes, no log and no ``config show`` has it. One that every user may read is none, and is not taken.
 """
 
 import os
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
+
+from policyd.errors import SecretError
 
 CREDENTIAL = "credential:"
 CREDENTIAL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\Z")
 
+_MOST, _LEAST_KEY = 1024, 16
 
-class CredentialError(FileNotFoundError):
-    """Raised where systemd passed no such credential."""
 
-    def __init__(self, name: str) -> None:
-        self.why, self.cure = "systemd passes no credentials", f"LoadCredential={name}:/etc/policyd/{name} in the unit"
-        super().__init__(f"{self.why} ({self.cure})")
+def read_password(named: str) -> str:
+    """Return the password in a file, its first line. Raises SecretError."""
+    cure = f"write the password into {named}, for policyd's user to read"
+    try:
+        password = _read(named, cure).decode("utf-8").partition("\n")[0].strip()
+    except UnicodeError as error:
+        raise SecretError(named, "it is no text", cure) from error
+    if not password:
+        raise SecretError(named, "its first line is empty", cure)
+    return password
+
+
+def read_key(named: str) -> bytes:
+    """Return the key that a file holds, of 16 bytes or more. Raises SecretError."""
+    cure = f"policyd init-key --file {named}"
+    key = _read(named, cure).strip()
+    if len(key) < _LEAST_KEY:
+        raise SecretError(named, f"it has fewer than {_LEAST_KEY} bytes", f"{cure} --force")
+    return key
 
 
 def secret_path(named: str, environ: Mapping[str, str] = os.environ) -> Path:
     """Return where a secret is that the configuration names by its path or as ``credential:NAME``.
 
-    Raises CredentialError when systemd passed none.
+    Raises SecretError when systemd passed no credentials.
     """
     if not named.startswith(CREDENTIAL):
         return Path(named)
     directory, name = environ.get("CREDENTIALS_DIRECTORY"), named.removeprefix(CREDENTIAL)
     if not directory:
-        raise CredentialError(name)
+        cure = f"LoadCredential={name}:/etc/policyd/{name} in the unit"
+        raise SecretError(named, "systemd passes no credentials", cure)
     return Path(directory) / name
+
+
+def _read(named: str, cure: str) -> bytes:
+    path = secret_path(named)
+    try:
+        with path.open("rb") as file:
+            mode, held = os.fstat(file.fileno()).st_mode, file.read(_MOST)
+    except FileNotFoundError as error:
+        raise SecretError(named, "the file is not there", cure) from error
+    except OSError as error:
+        why = f"it cannot be read: {error.strerror or error}"
+        raise SecretError(named, why, f"chgrp policyd {path} && chmod 0640 {path}") from error
+    if mode & stat.S_IRWXO:
+        raise SecretError(named, "every user may read it", f"chmod 0640 {path}")
+    return held

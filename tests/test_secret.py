@@ -1,10 +1,33 @@
-"""Where a secret is that the configuration names."""
+"""Secrets in files: where they are, and which are taken."""
 
 from pathlib import Path
 
 import pytest
 
-from policyd.secret import CredentialError, secret_path
+from policyd.errors import SecretError
+from policyd.secret import read_key, read_password, secret_path
+from tests.support.person import as_user
+from tests.support.programs import require
+
+SECRET = "a secret of more than 16 bytes"
+NOBODY = 65_534
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Return a file that only its owner and its group may read."""
+    made = tmp_path / "secret"
+    made.write_text(f"  {SECRET} \n")
+    made.chmod(0o640)
+    return made
+
+
+def refused(file: Path, *, key: bool = False) -> str:
+    """Return why a file is not taken."""
+    with pytest.raises(SecretError) as caught:
+        (read_key if key else read_password)(str(file))
+    assert SECRET not in str(caught.value)
+    return str(caught.value).removeprefix(f"{file}: ")
 
 
 def test_a_path_is_a_path() -> None:
@@ -21,8 +44,62 @@ def test_a_credential_is_where_systemd_puts_it() -> None:
 
 def test_a_credential_that_nobody_passes() -> None:
     """The error says what to write into the unit."""
-    with pytest.raises(CredentialError) as caught:
+    with pytest.raises(SecretError) as caught:
         secret_path("credential:redis", {})
 
     cure = "LoadCredential=redis:/etc/policyd/redis in the unit"
-    assert str(caught.value) == f"systemd passes no credentials ({cure})"
+    assert str(caught.value) == f"credential:redis: systemd passes no credentials ({cure})"
+
+
+def test_a_password_is_the_first_line(file: Path) -> None:
+    """White space around it is not part of it."""
+    file.write_text(f"  {SECRET} \nnot this\n")
+    assert read_password(str(file)) == SECRET
+
+
+def test_a_key_is_the_whole_file(file: Path) -> None:
+    """But for white space around it."""
+    assert read_key(str(file)) == SECRET.encode()
+
+
+@pytest.mark.parametrize("key", [True, False], ids=["key", "password"])
+@pytest.mark.parametrize("mode", [0o644, 0o642, 0o641])
+def test_what_everybody_may_read_is_no_secret(file: Path, mode: int, key: bool) -> None:
+    """Nor what everybody may write."""
+    file.chmod(mode)
+    assert refused(file, key=key) == f"every user may read it (chmod 0640 {file})"
+
+
+def test_a_file_that_is_not_there(file: Path) -> None:
+    """The cure is how it is made."""
+    file.unlink()
+    assert refused(file) == f"the file is not there (write the password into {file}, for policyd's user to read)"
+    assert refused(file, key=True) == f"the file is not there (policyd init-key --file {file})"
+
+
+def test_a_file_that_may_not_be_read(file: Path) -> None:
+    """Or cannot, as a directory."""
+    require("true", root=True)
+    cure = f"chgrp policyd {file} && chmod 0640 {file}"
+    for directory in (file, *file.parents[:4]):
+        directory.chmod(directory.stat().st_mode | 0o011)
+    file.chmod(0o640)
+    assert as_user(NOBODY, lambda: refused(file)) == f"it cannot be read: Permission denied ({cure})"
+    file.unlink()
+    file.mkdir(mode=0o700)
+    assert refused(file) == f"it cannot be read: Is a directory ({cure})"
+
+
+@pytest.mark.parametrize(
+    ("held", "key", "why"),
+    [
+        (b"\n", False, "its first line is empty"),
+        (b"\xff\xfe", False, "it is no text"),
+        (b"fifteen bytes..", True, "it has fewer than 16 bytes"),
+        (b"", True, "it has fewer than 16 bytes"),
+    ],
+)
+def test_what_is_none(file: Path, held: bytes, key: bool, why: str) -> None:
+    """An empty password would log in nobody, and a short key can be guessed."""
+    file.write_bytes(held)
+    assert refused(file, key=key).startswith(f"{why} (")

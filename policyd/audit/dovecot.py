@@ -12,11 +12,9 @@ from policyd.audit.doveconf import API_HEADER, DovecotView, Served
 from policyd.audit.finding import Finding, Severity
 from policyd.audit.scene import ANYWHERE, same_host
 from policyd.audit.write import POLICYD
-from policyd.conf.schema import Config, Endpoint
-from policyd.errors import ListenError, ToolError
-from policyd.secret import CREDENTIAL
+from policyd.conf.schema import Endpoint
+from policyd.errors import ToolError
 from policyd.server.dovecot import KEY_HEADER, PATH
-from policyd.server.key import read_key
 
 _FILE = "# dovecot.conf"
 _ATTRIBUTES = ("login=%{requested_username}", "remote=%{rip}", "protocol=%s")
@@ -54,17 +52,6 @@ def _recommended(served: Served, endpoint: Endpoint) -> str:
 def _url(endpoint: Endpoint) -> str:
     host = "127.0.0.1" if endpoint.host in ANYWHERE else endpoint.host
     return f"http://{Endpoint(host=host, port=endpoint.port)}{PATH}"
-
-
-def audit_key(config: Config) -> list[Finding]:
-    """Return what is wrong with the file of the key; the daemon does not start without one."""
-    file = config.listen.dovecot_key_file
-    try:
-        if file and not file.startswith(CREDENTIAL):  # only the unit has those
-            read_key(file, "listen.dovecot_key_file")
-    except ListenError as error:
-        return [Finding(Severity.ERROR, f"listen.dovecot_key_file {file}", error.why, f"# shell\n{error.cure}")]
-    return []
 
 
 def refused(error: ToolError) -> Finding:

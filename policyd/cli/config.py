@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from policyd.audit.doveconf import read_dovecot, read_served
-from policyd.audit.dovecot import audit_dovecot, audit_key, refused
+from policyd.audit.dovecot import audit_dovecot, refused
 from policyd.audit.finding import Finding, Severity
 from policyd.audit.mailman import audit_mailman
 from policyd.audit.postfix import audit, render
+from policyd.audit.secrets import audit_secrets
 from policyd.audit.view import read_postfix
 from policyd.cli.client import AdminClient
 from policyd.cli.output import (
@@ -82,7 +83,7 @@ def check(  # noqa: PLR0917  # the options of a command
             raise typer.Exit(PROBLEM) from error
         with reported():
             raise
-    findings = audit_key(loaded)
+    findings: list[Finding] = []
     if postfix or postfix_directory:
         with reported():
             findings += audit(loaded, read_postfix(postfix_directory or None))
@@ -92,7 +93,7 @@ def check(  # noqa: PLR0917  # the options of a command
     if mailman:
         audited = asyncio.run(audit_mailman(loaded))
         findings, notes = findings + audited.findings, notes + audited.notes
-    issues = [str(issue) for issue in loaded.stale_issues]
+    issues = [str(issue) for issue in (*loaded.stale_issues, *audit_secrets(loaded))]
     if json:
         print_json({"issues": issues, "findings": [asdict(finding) for finding in findings], "notes": notes})
     else:

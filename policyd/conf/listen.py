@@ -112,7 +112,7 @@ _FILE_OR_NONE: Value[str] = or_null(secret_file("/etc/policyd/redis.password"), 
 _KEY_FILE: Value[str] = or_null(secret_file("/etc/policyd/dovecot.key"), "")
 _TOKEN_FILE: Value[str] = or_null(secret_file("/etc/policyd/metrics.token"), "")
 DOVECOT_KEY_FILE = Key(
-    "dovecot_key_file", Spot(_KEY_FILE), "A file that holds the key which Dovecot shows (policyd init-key makes it)."
+    "dovecot_key_file", _KEY_FILE, "A file that holds the key which Dovecot shows (policyd init-key makes it)."
 )
 METRICS_TOKEN_FILE = Key(
     "metrics_token_file",
@@ -202,16 +202,16 @@ def _written(spot: Placed[Endpoint] | None) -> Endpoint | None:
 
 def _key_file(values: Values, at: At) -> str:
     """Return where the key of Dovecot is; the listener and its key go together."""
-    dovecot, file = values.maybe(DOVECOT), values.maybe(DOVECOT_KEY_FILE)
-    name = file.value if file is not None else ""
+    dovecot, name = values.maybe(DOVECOT), values.get(DOVECOT_KEY_FILE, "")
     if {DOVECOT.name, DOVECOT_KEY_FILE.name} & values.flawed or bool(name) is (_written(dovecot) is not None):
         return name
     if dovecot is not None and not name:
         problem = "without a key, every program of this host could lock a mailbox"
         at.key("dovecot").report(dovecot.place, problem, f"write dovecot_key_file: {_KEY_FILE.example} too")
-    elif file is not None:
+    elif name:
         problem = "there is a key, and no listener that asks for it"
-        at.key("dovecot_key_file").report(file.place, problem, f"write dovecot: {_DOVECOT_EXAMPLE.example} too")
+        place, cure = values.place_of(DOVECOT_KEY_FILE), f"write dovecot: {_DOVECOT_EXAMPLE.example} too"
+        at.key("dovecot_key_file").report(place, problem, cure)
     return name
 
 

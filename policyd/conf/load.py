@@ -19,6 +19,7 @@ from policyd.conf.notify import notify
 from policyd.conf.plans import Rules, in_force, rules
 from policyd.conf.schedules import schedules
 from policyd.conf.schema import Config, Listen, StoreSettings, Terms
+from policyd.conf.secrets import secret_files
 from policyd.conf.strikes import spam_traps
 from policyd.conf.structures import NOTHING, Values
 from policyd.conf.terms import Elsewhere
@@ -90,6 +91,7 @@ def _config(path: str, state_directory: str | None, issues: list[Issue]) -> Conf
         notify=notify(told) if told is not None else None,
         read_at=begun,
         nodes=_nodes(values, settings, at),
+        secrets=secret_files(values),
     )
     if not issues:
         copies.keep(read.included.good, set(read.included.stale))

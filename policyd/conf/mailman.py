@@ -6,7 +6,7 @@ from policyd.conf import units
 from policyd.conf.issues import shown
 from policyd.conf.software import MailmanSettings
 from policyd.conf.structures import Key, Values, table
-from policyd.conf.values import Unfit, Value, duration, text
+from policyd.conf.values import Unfit, Value, duration, secret_file, text
 
 _EXAMPLE = "http://127.0.0.1:8001/3.1"
 _PATTERN = r"^https?://[^\s/@?#]+(/[^\s?#@]*)?$"
@@ -29,7 +29,7 @@ URL = Key(
 USER = Key("user", text("a user", "restadmin", r"^[^\s:]+$"), "The admin_user of Mailman's REST (restadmin).")
 PASSWORD_FILE = Key(
     "password_file",
-    text("a file", "/etc/policyd/mailman.password"),
+    secret_file("/etc/policyd/mailman.password"),
     "The file whose first line is the admin_pass; it is read anew each time.",
     required=True,
 )

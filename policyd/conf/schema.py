@@ -16,6 +16,7 @@ from policyd.conf.bounds import DelayBounds
 from policyd.conf.listed import Lists
 from policyd.conf.notice import NotifySettings
 from policyd.conf.penalty import SpamTraps, Strikes
+from policyd.conf.secret_file import SecretFile
 from policyd.conf.software import MailmanSettings
 from policyd.errors import Issue
 from policyd.model import Action, Counts, Family, MailProtocol, Mode, Per, Recipients, TrafficKind
@@ -241,6 +242,7 @@ class Config:
     their last good text is in force, but for those in ``left_out``, which have none. ``stale_issues``
     says what is wrong with them. ``maps`` are those of ``files`` that other programs write, of hosted
     domains and local users. ``read_at`` is when reading began, ms. ``nodes`` daemons share the limits.
+    ``secrets`` are the files of passwords and keys, which nobody has read yet.
     """
 
     mode: Mode
@@ -267,6 +269,7 @@ class Config:
     read_at: int = field(default=0, compare=False)
     delay: DelayBounds = field(default_factory=DelayBounds)
     nodes: int = 1
+    secrets: tuple[SecretFile, ...] = ()
 
     def terms(self, account: str) -> Terms:
         """Return what is in force for an account: its own terms, else those of its plan.

@@ -10,7 +10,7 @@
 
 import re
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from policyd.conf.issues import shown
 from policyd.conf.values import Unfit
@@ -54,7 +54,7 @@ def store_url(written: str) -> str | Unfit:
         password = parts.password
     except ValueError:
         return Unfit(f'"{shown(written)}" is no URL', "write embedded, or redis://host:6379/0")
-    if password is not None:
+    if password is not None or any("password" in option for option in parse_qs(parts.query)):
         return Unfit(
             "a password stands in the URL, where it gets into logs",
             "put it into a file of its own and name that in store.password_file",

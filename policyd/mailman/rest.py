@@ -9,7 +9,6 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -17,8 +16,9 @@ import aiohttp
 
 from policyd.address import normal_form
 from policyd.conf.software import MailmanSettings
-from policyd.errors import RosterError
+from policyd.errors import RosterError, SecretError
 from policyd.policy.roster import Roster, RosterList, Subscription
+from policyd.secret import read_password
 
 PAGE = 100
 """Lists in one answer."""
@@ -115,11 +115,7 @@ class _Reading:
 
 
 def _password(file: str) -> str:
-    """Return the first line of a file. Raises RosterError."""
     try:
-        return Path(file).read_text("utf-8").partition("\n")[0].strip()
-    except UnicodeError as error:
-        raise RosterError(file, "it is no text", _LOGIN) from error
-    except OSError as error:
-        cure = "write the admin_pass of Mailman's REST there, for policyd's user to read"
-        raise RosterError(file, error.strerror or str(error), cure) from error
+        return read_password(file)
+    except SecretError as error:
+        raise RosterError(file, error.why, error.cure) from error

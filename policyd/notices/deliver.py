@@ -8,9 +8,9 @@ import aiohttp
 import aiosmtplib
 
 from policyd.conf.notice import Mta, Webhook
-from policyd.errors import NoticeError
+from policyd.errors import NoticeError, SecretError
 from policyd.notices.letter import signature
-from policyd.secret import secret_path
+from policyd.secret import read_password
 
 TIMEOUT = 30.0
 """Seconds that one delivery may take."""
@@ -41,18 +41,17 @@ async def mail(message: EmailMessage, mta: Mta) -> None:
 async def post(body: bytes, hook: Webhook) -> None:
     """Post a signed event. Raises NoticeError."""
     try:
-        headers = {"Content-Type": "application/json", "X-Policyd-Signature": signature(_secret(hook), body)}
+        signed = signature(read_password(hook.secret_file), body)
+        headers = {"Content-Type": "application/json", "X-Policyd-Signature": signed}
         timeout = aiohttp.ClientTimeout(total=TIMEOUT)
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
             session.post(hook.url, data=body, headers=headers, allow_redirects=False) as answer,
         ):
             status = answer.status
-    except (aiohttp.ClientError, TimeoutError, OSError, UnicodeDecodeError) as error:
+    except SecretError as error:
+        raise NoticeError(f"notify.webhook.secret_file {error}") from error
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise NoticeError(f"{hook.url}: {error}") from error
     if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         raise NoticeError(f"{hook.url}: answered {status}")
-
-
-def _secret(hook: Webhook) -> str:
-    return secret_path(hook.secret_file).read_text("utf-8").strip()

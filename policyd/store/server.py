@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 from redis.connection import parse_url
 
-from policyd.secret import secret_path
 from policyd.store.link import Args, Connect
 
 
@@ -17,13 +16,6 @@ class Server(NamedTuple):
     url: str
     password: str = ""
     sentinel_password: str = ""
-
-
-def read_password(password_file: str) -> str:
-    """Return the first line of a password file, "" when none is named. Raises OSError."""
-    if not password_file:
-        return ""
-    return secret_path(password_file).read_text("utf-8").partition("\n")[0].strip()
 
 
 def login(username: str, password: str, database: int = 0) -> list[Args]:

@@ -20,6 +20,7 @@ from tests.support.daemon import Yaml, rate
 from tests.support.hook import Hook
 from tests.support.process import Process
 from tests.support.redis import RedisServer
+from tests.support.secretfile import write_secret
 from tests.support.sink import Delivery, Sink
 from tests.support.wait import until
 
@@ -116,7 +117,7 @@ def test_a_program_is_told_with_a_signature(
 ) -> None:
     """A webhook has the same events as JSON, signed with the secret."""
     hook, secret = Hook(), tmp_path / "webhook.key"
-    secret.write_text("open sesame\n")
+    write_secret(secret, "open sesame\n")
     hook.start()
     ending.callback(hook.stop)
     told = notify(sink, webhook={"url": hook.url, "secret_file": str(secret)}, events=["refusal"])

@@ -16,11 +16,13 @@ from tests.support.ports import free_port
 from tests.support.process import Process, configuration
 from tests.support.programs import require
 from tests.support.redis import running
+from tests.support.secretfile import write_secret
 from tests.support.unprivileged import unprivileged
 from tests.support.wait import until
 
 PASSWORD, KEY = "redis-Password-4711", "dovecot-key-0815-x"
 NOBODY, OWN = 65_534, 61_234
+READ_AT_START = ("store.password_file", "listen.dovecot_key_file", "listen.metrics_token_file")
 ALICE = {"sasl_username": "alice@a.test", "sender": "alice@a.test"}
 LOGINS: Yaml = {"pop-checks": {"kind": "rate", "counts": "logins", "protocols": ["pop3"], "max": 3, "window": "1h"}}
 
@@ -85,10 +87,13 @@ def test_credentials_of_systemd(daemon: Process) -> None:
 
 
 def test_no_secret_is_shown(daemon: Process) -> None:
-    """Neither config show, nor the log, nor the metrics, nor the list of processes has one."""
+    """Neither a command, nor the log, nor the metrics, nor the list of processes has one."""
     with daemon.asker() as asker:
         asker.ask(**ALICE)
-    shown = policyd("config", "show", "--config", str(daemon.path)).stdout
+    asked = [["config", "show"], ["config", "show", "a.test"], ["config", "check"], ["config", "check", "--json"]]
+    asked = [[*words, "--config", str(daemon.path)] for words in asked] + [["status", "--admin", str(daemon.admin)]]
+    answers = [policyd(*words) for words in asked]
+    shown = "".join(answer.stdout + answer.stderr for answer in answers)
     commands = [
         Path(f"/proc/{pid}/cmdline").read_bytes()
         for pid in (daemon.pid, *map(int, Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()))
@@ -113,6 +118,29 @@ def test_a_wrong_password_is_not_told(daemon: Process, credentials: Path) -> Non
 
     until(lambda: daemon.said("cannot reach Redis: WRONGPASS"), "the log says why")
     assert PASSWORD not in daemon.log
+
+
+@pytest.mark.parametrize("named", READ_AT_START)
+def test_a_secret_that_everybody_may_read_is_not_taken(ending: ExitStack, named: str) -> None:
+    """The daemon does not start, and it and config check say which file it is, and not what is in it."""
+    made = configuration("redis://127.0.0.1:1", ["a.test"], {"domain-hourly": rate(4)})
+    made["listen"] |= {"dovecot": f"127.0.0.1:{free_port()}", "metrics": f"127.0.0.1:{free_port()}"}
+    daemon = Process(made)
+    ending.callback(daemon.remove)
+    for name in READ_AT_START:
+        section, key = name.split(".")
+        daemon.configuration[section][key] = write_secret(daemon.base / name, PASSWORD)
+    file = daemon.base / named
+    file.chmod(0o644)
+    daemon.write()
+    daemon.launch()
+    checked = policyd("config", "check", "--config", str(daemon.path))
+
+    assert daemon.ended() == 1
+    assert f"{file}: every user may read it (chmod 0640 {file})" in daemon.log
+    assert (checked.returncode, checked.stdout.count("\n")) == (1, 1)
+    assert f" {named}: {file}: every user may read it (chmod 0640 {file})\n" in checked.stdout
+    assert PASSWORD not in daemon.log + checked.stdout + checked.stderr
 
 
 def test_a_neighbour_reads_no_names_in_metrics(daemon: Process) -> None:

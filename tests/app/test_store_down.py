@@ -155,8 +155,8 @@ def test_not_there_at_start(start: Start, redis_server: RedisServer, when_down: 
 @pytest.mark.parametrize(
     ("url", "file", "why"),
     [
-        ("unix:///tmp/nowhere/redis.sock", "/nowhere/redis.password", "No such file or directory"),
-        ("rediss://127.0.0.1:1?ssl_ca_certs=/nowhere/ca.pem", None, "No such file or directory"),
+        ("unix:///tmp/nowhere/redis.sock", "/nowhere/redis.password", "the file is not there (write"),
+        ("rediss://127.0.0.1:1?ssl_ca_certs=/nowhere/ca.pem", None, "No such file or directory (correct store.url"),
     ],
     ids=["password", "certificate"],
 )
@@ -171,7 +171,6 @@ def test_files_that_are_missing(ending: ExitStack, url: str, file: str | None, w
     assert daemon.ended() == 1
     (line,) = daemon.lines(level="critical")
     assert why in line["msg"]
-    assert "correct store.url and store.password_file" in line["msg"]
 
 
 @pytest.mark.parametrize("away", ["frozen", "killed"])

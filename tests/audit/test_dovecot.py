@@ -1,16 +1,13 @@
 """The audit of a Dovecot configuration, through the real doveconf."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from policyd.audit.doveconf import Served, read_dovecot
-from policyd.audit.dovecot import audit_key, refused
+from policyd.audit.dovecot import refused
 from policyd.audit.finding import Finding, Severity
-from policyd.conf.schema import Config
 from policyd.errors import ToolError
-from tests.support.config import config
 from tests.support.dovecot_lab import KEY, Lab
 from tests.support.readme import blocks
 
@@ -23,12 +20,6 @@ ERROR, WARNING, NOTE = Severity
 def lab(tmp_path: Path) -> Lab:
     """Return a Dovecot configuration of the test's own."""
     return Lab(tmp_path)
-
-
-def config_with(key_file: str) -> Config:
-    """Return a configuration that names the file of the key."""
-    made = config()
-    return replace(made, listen=replace(made.listen, dovecot_key_file=key_file))
 
 
 def only(findings: list[Finding]) -> tuple[Severity, str, str]:
@@ -225,28 +216,6 @@ def test_a_port_for_other_hosts_is_noted(lab: Lab, host: str) -> None:
     found = lab.good().write(url).audit(lab.served(host))
 
     assert only(found) == (NOTE, "listen.dovecot", '  dovecot: "127.0.0.1:10032"')
-
-
-@pytest.mark.parametrize(
-    ("text", "mode", "problem", "cure"),
-    [
-        (KEY, 0o644, "every user may read its key", "chmod 0640 {}"),
-        ("short", 0o640, "its key has fewer than 16 bytes", "policyd init-key --file {} --force"),
-    ],
-)
-def test_a_key_that_the_daemon_would_not_take(lab: Lab, text: str, mode: int, problem: str, cure: str) -> None:
-    """It is a finding before the daemon is started."""
-    lab.key_file.write_text(text)
-    lab.key_file.chmod(mode)
-    (finding,) = audit_key(config_with(str(lab.key_file)))
-
-    assert (finding.severity, finding.problem) == (ERROR, problem)
-    assert finding.write.splitlines() == ["# shell", cure.format(lab.key_file)]
-
-
-def test_a_good_key_and_none(lab: Lab) -> None:
-    """Neither is a finding."""
-    assert [*audit_key(config_with(str(lab.key_file))), *audit_key(config_with(""))] == []
 
 
 def test_a_key_file_that_is_not_there_is_an_error(lab: Lab) -> None:

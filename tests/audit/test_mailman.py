@@ -9,11 +9,12 @@ import yaml
 from tests.support.command import policyd
 from tests.support.process import configuration
 from tests.support.roster import PASSWORD, USER, FakeMailman
+from tests.support.secretfile import write_secret
 
 
 def checked(directory: Path, fake: FakeMailman | None, user: str = USER) -> tuple[int, list[str]]:
     """Return exit code and lines of the check, under a file that names Mailman unless there is none."""
-    (directory / "password").write_text(PASSWORD)
+    write_secret(directory / "password", PASSWORD)
     made = configuration("embedded", ["example.org"], {}, store={"directory": str(directory)})
 
     def run(url: str) -> tuple[int, list[str]]:

@@ -10,6 +10,7 @@ import pytest
 from tests.support.daemon import HOUR, LocalDaemon, Serve, Yaml
 from tests.support.mailman import Mailman
 from tests.support.postfix import Postfix
+from tests.support.secretfile import write_secret
 from tests.support.sink import Sink
 from tests.support.smtp import Login, Sent, post
 from tests.support.wait import until
@@ -79,7 +80,7 @@ Start = Callable[[dict[str, int]], Host]
 def start(postfix: Postfix, mailman: Mailman, sink: Sink, serve: Serve, domain: str, tmp_path: Path) -> Start:  # noqa: PLR0917
     """Return what makes lists with so many members each, and then a policyd that reads their rosters, at noon."""
     secret = tmp_path / "mailman.password"
-    secret.write_text(mailman.password)
+    write_secret(secret, mailman.password)
 
     def make(lists: dict[str, int]) -> Host:
         for posting, size in lists.items():

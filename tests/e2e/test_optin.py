@@ -5,6 +5,7 @@ from pathlib import Path
 from tests.support.daemon import Serve, Yaml, rate
 from tests.support.mailman import Mailman
 from tests.support.postfix import Postfix
+from tests.support.secretfile import write_secret
 from tests.support.sink import Sink
 from tests.support.smtp import Login, post, send
 from tests.support.wait import until
@@ -17,7 +18,7 @@ def test_a_list_that_lets_anybody_in_mails_when_it_asks_for_confirmation(  # noq
     mailman: Mailman, postfix: Postfix, sink: Sink, serve: Serve, tmp_path: Path, domain: str
 ) -> None:
     """Who posts is told the reason; the owner changes the list, and each member has his copy."""
-    (tmp_path / "password").write_text(mailman.password)
+    write_secret(tmp_path / "password", mailman.password)
     section: Yaml = {"url": mailman.url, "user": mailman.user, "password_file": str(tmp_path / "password")}
     limits: Yaml = {"opt-in": {"kind": "size", "max": 0, "unconfirmed": True}}
     mailman.add_list(f"news@{domain}", [f"m{number}@{domain}.sink.test" for number in range(MEMBERS)])

@@ -12,6 +12,7 @@ from policyd.policy.roster import RosterList, Subscription
 from tests.support.daemon import LocalDaemon, Serve, Yaml
 from tests.support.mailman import Mailman
 from tests.support.postfix import Postfix
+from tests.support.secretfile import write_secret
 from tests.support.sink import Sink
 from tests.support.smtp import Login, post
 from tests.support.wait import until
@@ -26,7 +27,7 @@ Ask = Callable[[], LocalDaemon]
 @pytest.fixture
 def secret(mailman: Mailman, tmp_path: Path) -> Path:
     """Return the file with the password of Mailman's REST."""
-    (tmp_path / "mailman.password").write_text(f"{mailman.password}\n")
+    write_secret(tmp_path / "mailman.password", f"{mailman.password}\n")
     return tmp_path / "mailman.password"
 
 

@@ -10,6 +10,7 @@ from policyd.errors import RosterError
 from policyd.mailman.rest import MOST_BYTES, MOST_LISTS, PAGE, read_roster
 from policyd.policy.roster import Roster, RosterList, Subscription
 from tests.support.roster import PASSWORD, USER, FakeMailman, settings
+from tests.support.secretfile import write_secret
 
 CONFIRM = Subscription.CONFIRM
 
@@ -17,8 +18,7 @@ CONFIRM = Subscription.CONFIRM
 @pytest.fixture
 def secret(tmp_path: Path) -> str:
     """Return the file with the password, and a note below it."""
-    (tmp_path / "password").write_text(f"{PASSWORD}\nof the REST of Mailman\n")
-    return str(tmp_path / "password")
+    return write_secret(tmp_path / "password", f"{PASSWORD}\nof the REST of Mailman\n")
 
 
 def read(fake: FakeMailman, secret: str, user: str = USER) -> Roster:
@@ -96,8 +96,9 @@ def test_a_wrong_password_says_what_to_correct(secret: str) -> None:
 def test_a_password_that_cannot_be_read_names_its_file(tmp_path: Path) -> None:
     """Which is another mistake than a Mailman that is down."""
     missing, binary = tmp_path / "missing", tmp_path / "binary"
+    write_secret(binary, "")
     binary.write_bytes(b"\xff\xfe")
-    assert str(refused(FakeMailman(), str(missing))).startswith(f"{missing}: No such file or directory (write the")
+    assert str(refused(FakeMailman(), str(missing))).startswith(f"{missing}: the file is not there (write the")
     assert str(refused(FakeMailman(), str(binary))).startswith(f"{binary}: it is no text (")
 
 

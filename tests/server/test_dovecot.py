@@ -220,7 +220,7 @@ def test_a_key_that_everybody_may_read(key_file: Path) -> None:
     """It would be none."""
     key_file.chmod(0o644)
 
-    with pytest.raises(ListenError, match=r"every user may read its key \(chmod 0640 "):
+    with pytest.raises(ListenError, match=r"every user may read it \(chmod 0640 "):
         Key(str(key_file), NAMED)
 
 
@@ -229,5 +229,5 @@ def test_a_key_that_can_be_guessed(key_file: Path, text: str) -> None:
     """An empty or short one is refused."""
     key_file.write_text(text)
 
-    with pytest.raises(ListenError, match="its key has fewer than 16 bytes"):
+    with pytest.raises(ListenError, match="it has fewer than 16 bytes"):
         Key(str(key_file), NAMED)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import redis
@@ -10,7 +9,6 @@ import redis
 from policyd.errors import StoreUnavailable
 from policyd.model import NEVER_FITS
 from policyd.store.base import Call, Op
-from policyd.store.server import read_password
 from tests.store.opened import LIMIT, opened, refused, run
 from tests.store.scripted import charge, record
 from tests.support.clock import START, ManualClock
@@ -188,13 +186,3 @@ def test_nothing_but_the_script_is_called(redis_of_kind: RedisServer) -> None:
 def _called(client: "redis.Redis") -> set[str]:
     names = {name.removeprefix("cmdstat_") for name in client.info("commandstats")}
     return names - {"config", "config|resetstat", "info"}
-
-
-def test_a_password_file_is_its_first_line(tmp_path: Path) -> None:
-    """White space around the password is not part of it; no file is no password."""
-    file = tmp_path / "password"
-    file.write_text("  secret \nnot this\n", "utf-8")
-    assert read_password(str(file)) == "secret"
-    assert read_password("") == ""
-    with pytest.raises(OSError, match="No such file"):
-        read_password(str(tmp_path / "none"))

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
+from tests.support.secretfile import write_secret
+
 TOKEN = "0123456789abcdef"
 
 
 def token_file(directory: Path) -> str:
     """Write the token into a file of a directory, and return its path."""
-    file = directory / "metrics.token"
-    file.write_text(TOKEN)
-    file.chmod(0o640)
-    return str(file)
+    return write_secret(directory / "metrics.token", TOKEN)
