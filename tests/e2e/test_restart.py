@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.daemon import rate
+from tests.support.held import holding
 from tests.support.postfix import Postfix
 from tests.support.process import Process, configuration
 from tests.support.programs import require
@@ -19,12 +20,8 @@ MESSAGES, RECIPIENTS, RESTARTS = 300, 2, 3
 @pytest.fixture
 def held(postfix: Postfix) -> Iterator[socket.socket]:
     """Listen where Postfix asks, as systemd does for the daemon."""
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.bind(str(postfix.policy))
-        postfix.policy.chmod(0o666)
-        sock.listen(1000)
+    with holding(postfix.policy) as sock:
         yield sock
-    postfix.policy.unlink()
 
 
 @pytest.fixture
