@@ -4,8 +4,8 @@ The only module that knows every part. Tests build an App with a clock of their 
 their own process; the installed command always has the system's clock.
 
 It ends in phases, each with a bound of its own: let the delayed answers go, drain (DRAIN), end the
-HTTP servers (1 s), write what is left to the index (store.timeout), close the store, end the embedded
-Redis (10 s).
+HTTP servers (1 s), pay back what was counted without the store (5 s), write what is left to the index
+(store.timeout), close the store, end the embedded Redis (10 s).
 """
 
 import asyncio
@@ -175,6 +175,7 @@ class App:
         usages = Usages(self.metrics, self.index, self.notices.note)
         striker = Striker(Offences(self.store), self.suspensions, self.trail, self.metrics.trapped)
         kept = Kept(self.metrics, self.lines, self.index, self.trail, usages, striker)
+        self._paid = usages.paid
         self._recorder = DecisionRecorder(kept, self._clock.now)
         self._login_recorder = LoginRecorder(kept, self._clock.now)
         upkeep = Upkeep(
@@ -188,7 +189,9 @@ class App:
         if settings.when_down is not WhenDown.LOCAL:
             return self.store
         nodes, suspended = lambda: self.config.now.nodes, self.suspensions.find
-        local = LocalStore(self.store, settings.timeout / 1000, self._clock, nodes=nodes, suspended=suspended)
+        local = LocalStore(
+            self.store, settings.timeout / 1000, self._clock, nodes=nodes, suspended=suspended, paid=self._paid
+        )
         self.metrics.count_unpaid(lambda: local.unpaid)
         self._running.push_async_callback(local.end, asyncio.create_task(local.run()))
         return local

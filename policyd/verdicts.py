@@ -30,6 +30,7 @@ from policyd.model import (
 )
 from policyd.policy.decide import action_over, moment, waiting_reason
 from policyd.policy.plan import ChargePlan
+from policyd.store.base import Call
 from policyd.store.index import Entry, Index
 from policyd.store.trail import Trail
 from policyd.striker import Striker
@@ -58,17 +59,23 @@ class Usages:
     def __init__(self, metrics: Metrics, index: Index, near: Near) -> None:
         """Take the parts; ``near`` is called, again and again, with what is nearly used up, and its window."""
         self._metrics, self._index, self._near = metrics, index, near
-        self._latest: dict[Entry, tuple[Charge, Usage, int, TrafficKind]] = {}
+        self._latest: dict[Entry, tuple[Charge, Usage, int, TrafficKind | None]] = {}
 
     def note(self, plan: ChargePlan, outcome: Outcome) -> None:
         """Keep what each counter of a plan holds now."""
+        self._keep(plan.traffic.account, plan.charges, outcome, plan.traffic.kind)
+
+    def paid(self, call: Call, outcome: Outcome) -> None:
+        """Keep what each counter of a call holds that was paid back, whose traffic is not known any more."""
+        self._keep(call.account, call.charges, outcome, None)
+
+    def _keep(self, account: str, charges: tuple[Charge, ...], outcome: Outcome, kind: TrafficKind | None) -> None:
         if len(self._latest) >= _MOST_COUNTERS:
             return
-        account, now = plan.traffic.account, outcome.now
-        for charge, usage in zip(plan.charges, outcome.usages, strict=True):
+        for charge, usage in zip(charges, outcome.usages, strict=True):
             if charge.type is CounterType.PACE:
                 continue  # a pace that is kept is always full
-            self._latest[Entry(account, charge.limit, charge.subject)] = (charge, usage, now, plan.traffic.kind)
+            self._latest[Entry(account, charge.limit, charge.subject)] = (charge, usage, outcome.now, kind)
 
     async def spread(self) -> None:
         """Tell metrics and index of the counters that changed since the last time, without stalling the loop."""

@@ -1,6 +1,7 @@
 """Redis is slow, down or not there yet: mail flows or waits as the admin chose, and it shows."""
 
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -13,6 +14,7 @@ from tests.support.redis import RedisServer, running
 from tests.support.wait import until
 
 ALICE = {"sasl_username": "alice@a.test", "sender": "alice@a.test"}
+BOB = {"sasl_username": "bob@a.test", "sender": "bob@a.test"}
 INBOUND = {"client_address": "192.0.2.9", "sasl_username": "", "sender": "x@remote.test", "recipient": "alice@a.test"}
 WAIT = "450 4.7.1 The mail policy service cannot count just now; please try again later"
 PAID = "what was let through without the store is paid back: 3 charges"
@@ -177,19 +179,48 @@ def test_files_that_are_missing(ending: ExitStack, url: str, file: str | None, w
 def test_counting_on_without_it(start: Start, ending: ExitStack, away: str) -> None:
     """With when_down local the rest of a limit is let through, more is deferred, and Redis is told when it is back."""
     server = ending.enter_context(running(append=True))
-    limits = {"domain-hourly": rate(4)}
+    limits = {"domain-hourly": rate(4), "user-hourly": rate(4, per="user")}
     daemon = start(server.url, limits=limits, store={"timeout": "1s", "when_down": "local"}, nodes="1")
     with daemon.asker() as asker:
         assert asker.ask(**ALICE) == "DUNNO"
         (server.pause if away == "frozen" else server.kill)()
-        assert [asker.ask(**ALICE) for _ in range(5)] == ["DUNNO"] * 3 + [WAIT] * 2
+        assert [asker.ask(**BOB) for _ in range(5)] == ["DUNNO"] * 3 + [WAIT] * 2
         assert daemon.metric("policyd_unpaid_charges") == 3
         assert daemon.page("/readyz")[0] == 200
         (server.resume if away == "frozen" else server.start)()
         until(lambda: daemon.said(PAID), "what was let through is paid back")
         assert daemon.metric("policyd_unpaid_charges") == 0
+        until(lambda: ("bob@a.test", 3) in fullest(daemon), "status knows who was paid back, without more mail of his")
         assert asker.ask(**ALICE).startswith("550 5")
 
     lines = daemon.lines(action="accept", account="a.test")
     assert [line["store"].endswith("; counted by this daemon") for line in lines] == [True] * 3
     assert daemon.said("store.when_down: local decides until it does")
+
+
+def fullest(daemon: Process) -> list[tuple[str, int]]:
+    """Return the subjects of the fullest counters, and how much they have used."""
+    return [(gauge["subject"], gauge["used"]) for gauge in daemon.ask("/v1/status")["gauges"]]
+
+
+@pytest.mark.parametrize("back", [True, False], ids=["back in time", "away"])
+def test_a_daemon_that_is_stopped_while_it_owes(start: Start, ending: ExitStack, back: bool) -> None:
+    """It goes on paying for some seconds; of what is lost the log says whose it is."""
+    server = ending.enter_context(running(append=True))
+    local = {"timeout": "1s", "when_down": "local"}
+    daemon = start(server.url, limits={"domain-hourly": rate(9)}, store=local, nodes="1")
+    server.kill()
+    with daemon.asker() as asker:
+        until(lambda: asker.ask(**ALICE) == "DUNNO" and daemon.metric("policyd_unpaid_charges") >= 3, "it owes")
+        owed = int(daemon.metric("policyd_unpaid_charges"))
+    daemon.signal(signal.SIGTERM)
+    if back:
+        until(lambda: daemon.said("ending"), "it ends")
+        server.start()
+    assert daemon.ended() == 0
+    if not back:
+        server.start()
+
+    lost = f"{owed} charges of this daemon were not paid back, and are lost: a.test {owed}"
+    assert (daemon.said(lost), daemon.said("is paid back")) == (not back, back)
+    assert start(server.url, limits={"domain-hourly": rate(9)}).used("a.test", "domain-hourly") == owed * back

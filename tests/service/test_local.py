@@ -52,6 +52,10 @@ class NoLists:
         """Note nothing."""
 
 
+def unheard(*_: object) -> None:
+    """Hear what was paid back."""
+
+
 class Node:
     """One daemon."""
 
@@ -59,7 +63,7 @@ class Node:
         store = StoreSettings(when_down=WhenDown.LOCAL)
         site = config(rate("recipients", max=MAX), domains=tuple(ACCOUNTS), store=store)
         self.away, mirror, self.heard = Away(scripted, clock), Nobody(), Heard()
-        self.store = LocalStore(self.away, 0, clock, nodes=lambda: 2, suspended=mirror.find)
+        self.store = LocalStore(self.away, 0, clock, nodes=lambda: 2, suspended=mirror.find, paid=unheard)
         self.service = Service(site, self.store, self.heard, clock, owners=Users(), mirror=mirror, seen=NoLists())
         self.saw: dict[str, int] = defaultdict(int)
         """What each account had sent when this daemon had the store's last answer about it."""

@@ -82,6 +82,13 @@ class Opened:
         self.store.submit(Call(op, self.account, None if op is Op.PEEK else of, charges or (LIMIT,)), done)
         return future
 
+    async def answered(self, of: Record) -> Outcome:
+        """Return the first answer to a message's call: on a busy machine a short timeout may pass with Redis well."""
+        while True:
+            await self.until(up=True)
+            with suppress(StoreError):
+                return await self.submit(of=of)
+
     async def used(self) -> int:
         """Return what the counter of LIMIT holds."""
         return (await self.submit(op=Op.PEEK)).usages[0].used

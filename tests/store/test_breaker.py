@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from policyd.errors import StoreError, StoreTimeout
 from policyd.store.breaker import FIRST, LONGEST, Breaker
 from tests.store.opened import SHORT, Opened, opened, run
+from tests.store.scripted import record
 from tests.support.proxy import Proxy
 from tests.support.redis import RedisServer
 
@@ -76,8 +77,8 @@ def test_a_frozen_redis(redis_server: RedisServer, caplog: pytest.LogCaptureFixt
             assert box.store.breaker_open
             redis_server.resume()
             await box.until(up=True)
-            assert (await box.submit()).usages[0].used == 1
-            assert box.states == [True, False, True]
+            assert (await box.answered(record("m"))).usages[0].used == 1
+            assert box.states[:3] == [True, False, True]
 
     run(main())
 
@@ -94,8 +95,7 @@ def test_a_slow_redis(proxy: Proxy) -> None:
             assert waited == 1
             assert box.states == [True, False]
             proxy.delay = 0.0
-            await box.until(up=True)
-            assert (await box.submit()).admitted
+            assert (await box.answered(record("m"))).admitted
 
     run(main())
 
@@ -111,7 +111,6 @@ def test_a_network_that_drops_each_connection(proxy: Proxy) -> None:
                 waited += await failed(box) is StoreTimeout
             assert waited == 1
             proxy.hangs_up_at = b""
-            await box.until(up=True)
-            assert (await box.submit()).usages[0].used == 1
+            assert (await box.answered(record("m"))).usages[0].used == 1
 
     run(main())

@@ -35,12 +35,19 @@ class Site:
         self.suspended, time = False, clock or self.clock
         self.aways = [Away(scripted, self.clock) for _ in range(daemons)]
         self.daemons = [
-            LocalStore(away, 0, time, nodes=lambda: nodes or daemons, suspended=lambda *_: self.suspended)
+            LocalStore(
+                away, 0, time, nodes=lambda: nodes or daemons, suspended=lambda *_: self.suspended, paid=self._heard
+            )
             for away in self.aways
         ]
+        self.heard: list[tuple[Call, Outcome]] = []
+        """What was said of calls that were paid back."""
         self.true: dict[str, int] = {}
         """What each message should have been charged."""
         self._numbers = count()
+
+    def _heard(self, call: Call, outcome: Outcome) -> None:
+        self.heard.append((call, outcome))
 
     def ask(self, message: str, op: Op = Op.CHARGE, daemon: int = 0, **record: Any) -> Outcome | StoreError:
         """Return the answer to a call for a message."""
@@ -122,6 +129,44 @@ def test_shares(scripted: Scripted) -> None:
 
     assert through == [(60 - 19) // 2, (60 - 20) // 2]
     assert site.used() == 20 + sum(through)
+
+
+def test_who_is_paid_back_is_told_of(site: Site) -> None:
+    """What the store holds then of each of his counters, so that status knows him before he sends again."""
+    site.fault(Fault.DOWN)
+    for number in range(3):
+        site.rcpt(f"m{number}")
+    assert site.heard == []
+    site.back()
+
+    assert [[usage.used for usage in outcome.usages] for _, outcome in site.heard] == [[1, 1], [2, 2], [3, 3]]
+    assert {(call.account, call.charges) for call, _ in site.heard} == {(site.account, BOTH)}
+
+
+@pytest.mark.parametrize("up", [True, False])
+def test_a_daemon_that_ends(site: Site, caplog: pytest.LogCaptureFixture, up: bool) -> None:
+    """It pays what it can; of what is lost the log says how much, and whose it is."""
+    caplog.set_level("INFO", "policyd.store")
+    site.fault(Fault.DOWN)
+    accounts = [site.account, *(account() for _ in range(6))]
+    for number, site.account in enumerate(accounts):
+        for message in range(8 - number):
+            site.rcpt(f"m{number} {message}")
+    if up:
+        site.fault(Fault.NONE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("policyd.store.local.store.LAST_CHANCE", 20.0 if up else 0.01)
+        asyncio.run(ended(site.daemons[0]))
+
+    named = ", ".join(f"{name} {8 - number}" for number, name in enumerate(accounts[:5]))
+    lost = f"35 charges of this daemon were not paid back, and are lost: {named} and of 2 more accounts"
+    paid = "what was let through without the store is paid back: 35 charges"
+    assert caplog.messages == [paid if up else lost]
+
+
+async def ended(daemon: LocalStore) -> None:
+    """End a daemon."""
+    await daemon.end(asyncio.create_task(daemon.run()))
 
 
 def test_when_the_window_is_over(site: Site) -> None:

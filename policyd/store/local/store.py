@@ -12,6 +12,8 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from functools import partial
+from heapq import nlargest
+from operator import itemgetter
 from time import perf_counter
 
 from policyd.clock import Clock
@@ -35,18 +37,24 @@ _UNREAD = 5000
 
 _log = logging.getLogger("policyd.store")
 
+_NAMED = 5
+"""Accounts that are named in a line of the log."""
+
 Suspended = Callable[[str, Iterable[str], int], object]
 """Says whether one of the names is suspended in an account at a moment."""
+
+Paid = Callable[[Call, Outcome], None]
+"""Hears what the store said of a call when it was paid back."""
 
 
 class LocalStore:
     """Implements Store. ``timeout`` is the wrapped one's, in s; ``nodes`` says how many daemons share the limits."""
 
     def __init__(
-        self, store: Store, timeout: float, clock: Clock, *, nodes: Callable[[], int], suspended: Suspended
+        self, store: Store, timeout: float, clock: Clock, *, nodes: Callable[[], int], suspended: Suspended, paid: Paid
     ) -> None:
         self._store, self._timeout, self._clock = store, timeout, clock
-        self._nodes, self._suspended = nodes, suspended
+        self._nodes, self._suspended, self._paid = nodes, suspended, paid
         self._counting, self._unpaid = Counting(), Unpaid()
         self._unread = OrderedDict[int, tuple[Call, Outcome]]()
         self._full = False
@@ -79,13 +87,26 @@ class LocalStore:
                     _log.exception("charges could not be paid back")
 
     async def end(self, running: asyncio.Task[None]) -> None:
-        """End ``running``, and pay what can be paid soon."""
+        """End ``running``, and pay what can be paid soon; what cannot is lost, and the log says whose it is."""
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        if self._unpaid.count and self._store.up:
-            await asyncio.wait([asyncio.create_task(self.pay())], timeout=LAST_CHANCE)
+        now = asyncio.get_running_loop().time
+        deadline = now() + LAST_CHANCE
+        while self._unpaid.count and (left := deadline - now()) > 0:
+            if self._store.up:
+                await asyncio.wait([asyncio.create_task(self.pay())], timeout=left)
+            else:
+                await asyncio.sleep(min(EVERY, left))
         if self._unpaid.count:
-            _log.error("%d charges of this daemon were not paid back, and are lost", self._unpaid.count)
+            lost = "%d charges of this daemon were not paid back, and are lost: %s"
+            _log.error(lost, self._unpaid.count, self._debtors())
+
+    def _debtors(self) -> str:
+        """Return who owes most, and how much."""
+        accounts = self._unpaid.accounts
+        named = ", ".join(f"{name} {count}" for name, count in nlargest(_NAMED, accounts.items(), key=itemgetter(1)))
+        more = len(accounts) - _NAMED
+        return f"{named} and of {more} more accounts" if more > 0 else named
 
     async def pay(self) -> None:
         """Pay back as long as the store answers, in batches."""
@@ -165,9 +186,7 @@ class LocalStore:
 
     async def _paying(self, key: Key, owed: Owed) -> bool:
         """Pay the first call of a message; returns whether the store answered."""
-        future: asyncio.Future[Outcome | StoreError] = asyncio.get_running_loop().create_future()
-        self._store.submit(forced(owed.call), future.set_result)
-        outcome = await future
+        outcome = await self._forced(owed.call)
         if isinstance(outcome, StoreError):
             return False
         call, record = owed.call, owed.call.record
@@ -179,9 +198,20 @@ class LocalStore:
             self._counting.paid(call.account, call.charges)
         elif outcome.usages:
             self._saw(call, outcome)
+            self._paid(call, outcome)
         if self._unpaid.paid(key):
             self._counting.settled(call.account)
         return True
+
+    async def _forced(self, call: Call) -> Outcome | StoreError:
+        future: asyncio.Future[Outcome | StoreError] = asyncio.get_running_loop().create_future()
+
+        def done(outcome: Outcome | StoreError) -> None:
+            if not future.done():  # the daemon ends
+                future.set_result(outcome)
+
+        self._store.submit(forced(call), done)
+        return await future
 
 
 def _fingerprint(call: Call) -> str:

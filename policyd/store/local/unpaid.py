@@ -27,16 +27,16 @@ class Owed(NamedTuple):
 
 
 class Unpaid:
-    """All that is owed. ``count`` says how many calls."""
+    """All that is owed. ``count`` says how many calls, ``accounts`` how many of each account."""
 
     def __init__(self) -> None:
         self.count = 0
         self._messages = OrderedDict[Key, list[Owed]]()  # a dict is slow to look at whose first entries are gone
-        self._accounts: dict[str, int] = {}
+        self.accounts: dict[str, int] = {}
 
     def owes(self, account: str) -> bool:
         """Return whether an account owes something."""
-        return account in self._accounts
+        return account in self.accounts
 
     def of(self, account: str, record: Record) -> list[Owed]:
         """Return what a message owes, the oldest first."""
@@ -45,7 +45,7 @@ class Unpaid:
     def add(self, account: str, record: Record, owed: Owed) -> None:
         """Owe a call."""
         self._messages.setdefault((account, record.host, record.instance), []).append(owed)
-        self._accounts[account] = self._accounts.get(account, 0) + 1
+        self.accounts[account] = self.accounts.get(account, 0) + 1
         self.count += 1
 
     def first(self, most: int) -> list[tuple[Key, Owed]]:
@@ -64,11 +64,11 @@ class Unpaid:
         if not owed:
             del self._messages[key]
         self.count -= 1
-        left = self._accounts[account] - 1
+        left = self.accounts[account] - 1
         if left:
-            self._accounts[account] = left
+            self.accounts[account] = left
         else:
-            del self._accounts[account]
+            del self.accounts[account]
         return not left
 
 
