@@ -78,6 +78,7 @@ class Link(asyncio.Protocol):
         self._waiters: deque[_Waiter] = deque()
         self._held: list[_Waiter] = []
         self._out: list[bytes] = []
+        self._told: set[str] = set()  # why this outage goes on
         self._socket = _NONE
         self._timer: asyncio.TimerHandle | None = None
         self._task = self._loop.create_task(self._connected_again())
@@ -195,7 +196,7 @@ class Link(asyncio.Protocol):
                 async with asyncio.timeout(max(self._timeout, 1.0)):
                     await self._greet()
             except (OSError, ValueError, StoreError, hiredis.HiredisError) as error:  # ValueError: no host name
-                self._give_up(error, first=attempt == 0)
+                self._give_up(error)
             else:
                 return
             await asyncio.sleep(_BACKOFF[min(attempt, len(_BACKOFF) - 1)])
@@ -206,6 +207,7 @@ class Link(asyncio.Protocol):
         replies = [await self._ask(command) for command in self._greeting.commands]
         self._greeting.heard(replies)
         self._enter(State.UP)
+        self._told.clear()
         held, self._held = self._held, []
         for waiter in held:
             self._send(waiter)
@@ -225,12 +227,13 @@ class Link(asyncio.Protocol):
             raise reply
         return reply
 
-    def _give_up(self, error: Exception, *, first: bool) -> None:
+    def _give_up(self, error: Exception) -> None:
         if self._transport is not None:
             transport, self._transport = self._transport, None
             transport.abort()
         why = error.why if isinstance(error, StoreUnavailable) else str(error) or "no answer in time"
-        if first:
+        if why not in self._told:
+            self._told.add(why)
             self._log.error("cannot reach Redis: %s; trying again until it answers", why)
         self._enter(State.DOWN)
         self._fail_all(f"no connection: {why}")
