@@ -205,19 +205,23 @@ class RedisStore:
             asked.done(error)
         elif why.startswith("NOSCRIPT"):
             self._send(attempt, b"EVAL", self._script.text)
-        elif (turn := self._again(asked, why)) is not None:
-            self._loop.call_later(turn.pause, self._submit, asked, turn, attempt.second)
         else:
-            self._note_refusal(why)
-            asked.done(StoreUnavailable(asked.call.op.value, why))
+            self._refused(attempt, why)
 
-    def _again(self, asked: _Asked, why: str) -> Turn | None:
-        """Return where a call belongs that was refused here and charged nothing, while there is time for it.
+    def _refused(self, attempt: _Attempt, why: str) -> None:
+        """Send a call that was refused, and charged nothing, to where it belongs while there is time for it.
 
-        A try that has too little of it would look as if that Redis were silent.
+        A try that has too little of it would look as if that Redis were silent. A refusal that knows no other
+        place is one of the whole store.
         """
-        turn, latest = self._topology.turn(keys.tag(asked.call.account), why), asked.deadline - self._timeout / 5
-        return turn if turn is not None and self._loop.time() + turn.pause < latest else None
+        asked, now = attempt.asked, self._loop.time()
+        turn = self._topology.turn(keys.tag(asked.call.account), why)
+        if turn is not None and now + turn.pause < asked.deadline - self._timeout / 5:
+            self._loop.call_later(turn.pause, self._submit, asked, turn, attempt.second)
+            return
+        if turn is None:
+            self._note_refusal(why)
+        asked.done(StoreUnavailable(asked.call.op.value, why))
 
     def _note_refusal(self, why: str) -> None:
         """Note that Redis is there and refuses to count (disk full, read-only, out of memory), "" when it does not."""
