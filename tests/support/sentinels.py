@@ -56,6 +56,10 @@ class Watched:
         url = f"redis://{place}" if certificate is None else f"rediss://{place}?{urlencode(certificate.of_client())}"
         return redis.Redis.from_url(url, password=self.secrets.sentinels or None)
 
+    def ready(self) -> bool:
+        """Whether all sentinels know each other, and a replica that can take over."""
+        return all(_knows(self.sentinel(at)) for at in range(len(self.ports)))
+
     def named_now(self) -> set[int]:
         """Return the ports that the sentinels name as the master's."""
         return {self.sentinel(at).sentinel_get_master_addr_by_name(NAME)[1] for at in range(len(self.ports))}
@@ -91,16 +95,17 @@ def watched(*, extra: tuple[str, ...] = (), **secrets: Any) -> Iterator[Watched]
             until(lambda: client.info("replication")["master_link_status"] == "up", "the replica follows")
         ports = [ending.enter_context(_sentinel(first, known, second.directory / f"s{at}")) for at in range(3)]
         found = Watched([first, second], ports, known)
-        until(lambda: all(_knows(found.sentinel(at)) for at in range(3)), "the sentinels know each other")
+        until(found.ready, "the sentinels know each other, and the replica")
         yield found
 
 
 def _knows(sentinel: Any) -> bool:
     try:
-        state = sentinel.sentinel_master(NAME)
+        master, replicas = sentinel.sentinel_master(NAME), sentinel.sentinel_slaves(NAME)
     except redis.ConnectionError:  # it does not listen yet
         return False
-    return bool(state["num-other-sentinels"] == 2 and state["num-slaves"] == 1)
+    alive = [one for one in replicas if not one["is_sdown"] and not one["is_disconnected"]]
+    return bool(master["num-other-sentinels"] == 2 and len(alive) == 1)
 
 
 @contextmanager
