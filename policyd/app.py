@@ -25,7 +25,7 @@ from policyd.admin.asked import Parts
 from policyd.admin.routes import routes
 from policyd.clock import Clock, SystemClock
 from policyd.conf.away import WhenDown
-from policyd.conf.schema import Config, StoreSettings
+from policyd.conf.schema import Config, Listen, StoreSettings
 from policyd.dns.metrics import DnsMetrics
 from policyd.dnswatch import DnsWatch
 from policyd.endpoints import Endpoints
@@ -82,8 +82,10 @@ _log = logging.getLogger("policyd")
 class App:
     """One daemon. ``path`` is the file that a reload reads again, None where there is none."""
 
-    def __init__(self, config: Config, clock: Clock, path: Path | None, state_directory: str) -> None:
-        self._clock, self._state_directory = clock, str(Path(state_directory).absolute())
+    def __init__(
+        self, config: Config, clock: Clock, path: Path | None, state_directory: str, listen: Listen
+    ) -> None:
+        self._clock, self._state_directory, self._listen = clock, str(Path(state_directory).absolute()), listen
         self.registry = CollectorRegistry()
         self.metrics = Metrics(self.registry, __version__)
         self.lines = DecisionLog(sys.stderr)
@@ -116,7 +118,7 @@ class App:
         self._files = raise_file_limit()
         # The store first: its lock keeps a second daemon from taking the first one's sockets.
         await self._open_store(config.store)
-        endpoints = Endpoints(config.listen, passed)
+        endpoints = Endpoints(self._listen, passed)
         self._running.callback(endpoints.close)
         recorder, kernel = self._recorder, Kernel()
         self._running.callback(kernel.close)
@@ -268,7 +270,9 @@ class App:
 
 
 def build(
-    config: Config, *, clock: Clock | None = None, path: Path | None = None, state_directory: str | None = None
+    config: Config, *, clock: Clock | None = None, path: Path | None = None, state_directory: str | None = None,
+    listen: Listen | None = None,
 ) -> App:
-    """Return a daemon that is not started yet."""
-    return App(config, clock or SystemClock(), path, state_directory or config.store.directory)
+    """Return a daemon that is not started yet. It has the listeners of ``listen`` in place of the Config's."""
+    directory = state_directory or config.store.directory
+    return App(config, clock or SystemClock(), path, directory, listen or config.listen)

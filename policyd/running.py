@@ -7,17 +7,17 @@ import signal
 from pathlib import Path
 
 from policyd.app import build
-from policyd.conf.schema import Config
+from policyd.conf.schema import Config, Listen
 
 _log = logging.getLogger("policyd")
 
 
-async def run(config: Config, path: Path, state_directory: str) -> None:
+async def run(config: Config, path: Path, state_directory: str, listen: Listen) -> None:
     """Run the daemon until SIGTERM or SIGINT. SIGHUP reloads ``path``, also one that the caller has blocked.
 
     Raises ListenError, StateDirectoryError, StoreError when it cannot start.
     """
-    app = build(config, path=path, state_directory=state_directory)
+    app = build(config, path=path, state_directory=state_directory, listen=listen)
     loop, ending = asyncio.get_running_loop(), asyncio.Event()
     starting = loop.create_task(app.start())
 

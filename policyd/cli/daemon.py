@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,10 @@ import typer
 
 from policyd.cli.client import AdminClient
 from policyd.cli.output import ADMIN, CONFIG, PROBLEM, AdminOption, ConfigOption, JsonOption, print_json, reported
+from policyd.conf.listen import endpoint
 from policyd.conf.load import load
+from policyd.conf.schema import Endpoint
+from policyd.conf.values import Unfit
 from policyd.errors import StoreError
 from policyd.log import setup_logging
 
@@ -27,10 +31,17 @@ def serve(
             help="The state directory, instead of store.directory.",
         ),
     ] = "",
+    metrics: Annotated[
+        str, typer.Option("--metrics", metavar="ADDRESS", help="Where metrics are served, instead of listen.metrics.")
+    ] = "",
+    admin: Annotated[
+        str, typer.Option("--admin", metavar="ADDRESS", help="The admin socket, instead of listen.admin.")
+    ] = "",
 ) -> None:
     """Run the daemon in the foreground. SIGHUP reloads the configuration, SIGTERM drains and ends.
 
-    Sockets that systemd passes (LISTEN_FDS) are taken over where their address is one of listen.
+    Sockets that systemd passes (LISTEN_FDS) are taken over where their address is one of listen. Several
+    daemons may have one configuration and one socket of Postfix, each with metrics and an admin socket of its own.
 
     For example: policyd serve --config config/try.yaml
     """
@@ -43,13 +54,23 @@ def serve(
 
     setup_logging(sys.stderr)
     with reported():
+        own_metrics, own_admin = _address("--metrics", metrics), _address("--admin", admin)
         loaded = load(config, state_directory or None)
+        shared = loaded.listen
+        listen = replace(shared, metrics=own_metrics or shared.metrics, admin=own_admin or shared.admin)
         try:
-            uvloop.run(run(loaded, Path(config), state_directory or loaded.store.directory))
+            uvloop.run(run(loaded, Path(config), state_directory or loaded.store.directory, listen))
         except StoreError as error:
             logging.getLogger("policyd").critical("%s", error)
             raise typer.Exit(PROBLEM) from error
     raise typer.Exit(os.EX_OK)
+
+
+def _address(option: str, written: str) -> Endpoint | None:
+    where = endpoint(written) if written else None
+    if isinstance(where, Unfit):
+        raise typer.BadParameter(f"{where.problem} ({where.cure})", param_hint=option)
+    return where
 
 
 def reload(admin: AdminOption = ADMIN, json: JsonOption = False) -> None:

@@ -71,7 +71,7 @@ class StateDirectory:
     def _taken(self) -> str:
         pid = os.pread(self._lock, 32, 0).decode("ascii", "replace").strip()
         who = f"by the policyd with pid {pid}" if pid.isdecimal() else "by another policyd"
-        return f"in use {who}; stop that one, or give this one a store.directory of its own"
+        return f"in use {who}; stop that one, or let both share a Redis of yours (store.url)"
 
     def _probe_room(self) -> None:
         name = self.path / "probe"

@@ -80,12 +80,12 @@ class Process(DaemonProcess):
         self.launch()
         self.wait_ready()
 
-    def launch(self, *passed: socket.socket, around: Sequence[str] = ()) -> None:
-        """Start it with what is written, and wait for nothing.
+    def launch(self, *passed: socket.socket, around: Sequence[str] = (), options: Sequence[str] = ()) -> None:
+        """Start it with what is written and ``options``, and wait for nothing.
 
         ``passed`` are sockets that it is given as systemd does. ``around`` is a command that runs it.
         """
-        command = [*around, PROGRAM, "serve", "--config", str(self.path)]
+        command = [*around, PROGRAM, "serve", "--config", str(self.path), *options]
         numbers = [sock.fileno() for sock in passed]
         if passed:
             moves = " ".join(f"{3 + place}<&{number}" for place, number in enumerate(numbers))

@@ -37,7 +37,7 @@ def test_second_is_told_the_first(free_directory: StateDirectory) -> None:
 
     assert str(caught.value) == (
         f"state directory {free_directory.path}: in use by the policyd with pid {os.getpid()}; "
-        "stop that one, or give this one a store.directory of its own"
+        "stop that one, or let both share a Redis of yours (store.url)"
     )
 
 
