@@ -51,12 +51,17 @@ def refused(values: str, limit: str = "domain-hourly") -> Series:
     return sent("policyd_refusals_total", values, limit=limit, plan="shared", traffic="user")
 
 
+def started(values: str) -> Series:
+    """Return the answers of a daemon, which begin at 0 with each start."""
+    return sent("policyd_requests_total", values, service="postfix", traffic="user", action="accept")
+
+
 def delayed(values: str) -> Series:
     """Return the answers that wait, where 100 may."""
     return {**sent("policyd_delayed_answers", values), **sent("policyd_delayed_answers_max", "100x30")}
 
 
-UP, DOWN = "up", "PolicydMissing"
+UP, DOWN, DYING = "up", "PolicydMissing", "PolicydKeepsRestarting"
 WITHOUT = "policyd_answers_without_store_total"
 RATIO, NEAR = "policyd_account_usage_ratio", "PolicydAccountNearItsLimit"
 SUSPENDED = "policyd_suspended_accounts"
@@ -69,6 +74,9 @@ CASES = [
     Case(DOWN, "no daemon at all", sent("up", "1x30", job="node"), "10m", True),
     Case(DOWN, "a restart", sent(UP, "1x3 0 1x10"), "5m", False),
     Case(DOWN, "all there", sent(UP, "1x30"), "20m", False),
+    Case(DYING, "started three times", started("0+9x3 0+9x3 0+9x3 0+9x9"), "14m", True),
+    Case(DYING, "started twice", started("0+9x3 0+9x3 0+9x9"), "14m", False),
+    Case(DYING, "an hour ago", started("0+9x3 0+9x3 0+9x3 0+9x60"), "40m", False),
     Case("PolicydSlow", "one in fifty over 0.1 s", answered("0+98x30", "0+100x30"), "20m", True),
     Case("PolicydSlow", "one in two hundred", answered("0+199x30", "0+200x30"), "20m", False),
     Case("PolicydSlow", "for five minutes only", answered("0+98x5 590+100x30", "0+100x35"), "12m", False),
