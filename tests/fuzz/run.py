@@ -1,11 +1,15 @@
-"""Coverage-guided fuzzing of one target with atheris (libFuzzer): ``make fuzz`` runs all.
+"""Coverage-guided fuzzing with atheris (libFuzzer): ``make fuzz`` runs all targets.
 
-    python -m tests.fuzz.run postfix --seconds 600
+    python -m tests.fuzz.run --seconds 60            all targets, so long in all
+    python -m tests.fuzz.run yaml --seconds 600      one of them
+    python -m tests.fuzz.run yaml --again FILE       one input that failed
 
-What it has learnt stays in build/fuzz/TARGET and is where the next run begins. An input that fails
-is written beside it, named crash-..., and belongs into ``test_targets.py`` as a test.
+What it has learnt stays in build/fuzz/TARGET and is where the next run begins; from a clean checkout
+each run begins alike. An input that fails is written beside it, named TARGET-crash-..., and belongs
+into ``test_targets.py`` as a test.
 """
 
+import subprocess
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
@@ -20,16 +24,37 @@ BUILD = Path("build/fuzz")
 
 def main() -> None:
     """Fuzz for some seconds; the exit status is 0 when nothing failed."""
-    parser = ArgumentParser(description="fuzz one target")
-    parser.add_argument("target", choices=TARGETS)
+    parser = ArgumentParser(description="fuzz one target, or all")
+    parser.add_argument("target", nargs="?", choices=TARGETS)
     parser.add_argument("--seconds", type=int, default=600)
+    parser.add_argument("--again", type=Path, metavar="FILE")
     asked = parser.parse_args()
-    target, corpus = TARGETS[asked.target], BUILD / asked.target
+    if asked.target is None:
+        sys.exit(max(run_alone(name, asked.seconds) for name in TARGETS))
+    if asked.again:
+        TARGETS[asked.target].run(asked.again.read_bytes())
+    else:
+        fuzz(asked.target, asked.seconds)
+
+
+def run_alone(name: str, seconds: int) -> int:
+    """Fuzz a target for its share of the time, since libFuzzer never returns; return the exit status."""
+    share = round(seconds * TARGETS[name].share)
+    print(f"{name}: {share} s", flush=True)
+    done = subprocess.run([sys.executable, "-m", __spec__.name, name, "--seconds", str(share)], check=False)
+    if done.returncode:
+        print(f"{name} has failed; once more: python -m {__spec__.name} {name} --again {BUILD}/{name}-crash-...")
+    return abs(done.returncode)
+
+
+def fuzz(name: str, seconds: int) -> None:
+    """Fuzz a target."""
+    target, corpus = TARGETS[name], BUILD / name
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(target.seeds):
         (corpus / f"seed-{number}").write_bytes(seed)
-    options = [f"-max_total_time={asked.seconds}", "-timeout=10", "-max_len=70000", "-verbosity=0"]
-    options += [f"-artifact_prefix={BUILD}/{asked.target}-", "-print_final_stats=1"]
+    options = [f"-max_total_time={seconds}", "-seed=1", "-timeout=10", "-max_len=70000", "-verbosity=0"]
+    options += [f"-artifact_prefix={BUILD}/{name}-", "-print_final_stats=1"]
     atheris.Setup([sys.argv[0], *options, str(corpus)], target.run)
     atheris.Fuzz()
 

@@ -1,25 +1,15 @@
 """The targets of ``make fuzz``, with what it begins with, with what once failed, and with some random bytes."""
 
 import random
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policyd.conf import postfix
 from tests.fuzz.targets import TARGETS
 
 FAILED: dict[str, list[bytes]] = {"postfix": [], "dovecot": [], "yaml": []}
 """What a run has found."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _no_questions() -> Iterator[None]:
-    """Ask neither Postfix nor the resolver for each example."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(postfix, "local_names", lambda: frozenset({"host.example.net"}))
-        yield
 
 
 @pytest.mark.parametrize("name", TARGETS)
