@@ -66,6 +66,7 @@ WITHOUT = "policyd_answers_without_store_total"
 RATIO, NEAR = "policyd_account_usage_ratio", "PolicydAccountNearItsLimit"
 SUSPENDED = "policyd_suspended_accounts"
 REFUSED_TO_ONE, MANY = "policyd_mailboxes_refused_to_one_client", "PolicydManyMailboxesLockedForOneClient"
+CROWD, CLOSED = "PolicydTooManyConnections", "policyd_connections_too_many_total"
 UNTOLD, FAILED = "PolicydNoticesFailed", "policyd_notices_failed_total"
 DAY = 26 * 60
 
@@ -85,6 +86,9 @@ CASES = [
     Case("PolicydBadInclude", "for ten minutes", sent("policyd_config_stale_files", "0x2 1x20"), "12m", True),
     Case("PolicydBadInclude", "none", sent("policyd_config_stale_files", "0x20"), "12m", False),
     Case("PolicydBadInclude", "while somebody edits", sent("policyd_config_stale_files", "0 1x2 0x9"), "4m", False),
+    Case(CROWD, "again and again", sent(CLOSED, "0x3 0+20x30", service="postfix"), "15m", True),
+    Case(CROWD, "a burst", sent(CLOSED, "0x3 40x30", service="postfix"), "8m", False),
+    Case(CROWD, "never", sent(CLOSED, "0x30", service="metrics"), "20m", False),
     Case("PolicydStoreDown", "for two minutes", sent("policyd_store_up", "1x3 0x9"), "6m", True),
     Case("PolicydStoreDown", "a moment", sent("policyd_store_up", "1x3 0 1x9"), "4m", False),
     Case("PolicydAnswersWithoutStore", "again and again", sent(WITHOUT, "0+1x30", action="accept"), "15m", True),
