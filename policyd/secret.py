@@ -18,9 +18,9 @@ CREDENTIAL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\Z")
 _MOST, _LEAST_KEY = 1024, 16
 
 
-def read_password(named: str) -> str:
-    """Return the password in a file, its first line. Raises SecretError."""
-    cure = f"write the password into {named}, for policyd's user to read"
+def read_password(named: str, what: str = "password") -> str:
+    """Return the password in a file, its first line; ``what`` is its name. Raises SecretError."""
+    cure = f"write the {what} into {named}, for policyd's user to read"
     try:
         password = _read(named, cure).decode("utf-8").partition("\n")[0].strip()
     except UnicodeError as error:

@@ -116,6 +116,6 @@ class _Reading:
 
 def _password(file: str) -> str:
     try:
-        return read_password(file)
+        return read_password(file, "admin_pass of Mailman's REST")
     except SecretError as error:
         raise RosterError(file, error.why, error.cure) from error

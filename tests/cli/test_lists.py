@@ -177,6 +177,5 @@ def test_a_roster_that_cannot_be_read_is_said(serve: Serve) -> None:
         HOW,
         "The rosters cannot be read; none was read yet:",
     ]
-    assert output[3].startswith(
-        "  /nonexistent/password: No such file or directory (write the admin_pass of Mailman's REST"
-    )
+    cure = "write the admin_pass of Mailman's REST into /nonexistent/password, for policyd's user to read"
+    assert output[3] == f"  /nonexistent/password: the file is not there ({cure})"
