@@ -41,6 +41,7 @@ from policyd.notices.metrics import NoticeMetrics
 from policyd.notices.notices import Notices
 from policyd.over import over
 from policyd.owner import Kernel, Owners
+from policyd.plural import plural
 from policyd.policy.lowered import lowered
 from policyd.raises import Raises
 from policyd.recorder import DecisionRecorder
@@ -143,8 +144,8 @@ class App:
         self._look(dns.run())
         self._look(rosters.run())
         _log.info(
-            "policyd %s ready: %s; %d domains, mode %s, at most %d open files",
-            __version__, endpoints, len(config.accounts.plans), config.mode, self._files,
+            "policyd %s ready: %s; %s, mode %s, at most %d open files",
+            __version__, endpoints, plural(len(config.accounts.plans), "domain"), config.mode, self._files,
         )  # fmt: skip
 
     def _look(self, watching: Coroutine[None, None, None]) -> None:
@@ -266,7 +267,7 @@ class App:
         self.service.delays.end()
         dropped = await server.drain(DRAIN)
         if dropped:
-            _log.warning("%d connections had no answer at the deadline and were closed", dropped)
+            _log.warning("closed %s without an answer at the deadline", plural(dropped, "connection"))
 
 
 def build(

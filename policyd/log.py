@@ -25,6 +25,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TextIO
 
+from policyd.plural import plural
+
 LONGEST_WHOLE_LINE = 1024
 LONGEST_VALUE = 256
 LONGEST_TEXT = 4096  # of an operational line, which says it once and to an admin
@@ -233,7 +235,7 @@ class LineWriter:
     def _tell_losses(self) -> None:
         if self.lost and self._tell:
             count, self.lost = self.lost, 0
-            logging.getLogger("policyd.log").error("%d lines of the decision log were lost: %s", count, self._why)
+            logging.getLogger("policyd.log").error("%s of the decision log lost: %s", plural(count, "line"), self._why)
 
 
 def _sink(stream: TextIO) -> tuple[int, Callable[[bytes], int], Callable[[], None]]:

@@ -10,6 +10,7 @@ from policyd.policy.decide import ACCEPT, action_over, decide, moment
 from policyd.policy.door import action_at_door, at_door, door
 from policyd.policy.plan import ChargePlan, Planner
 from policyd.policy.sizes import Seen, taken_together
+from policyd.policy.subject import is_hosted
 from policyd.policy.traffic import Attribution
 from policyd.policy.wording import rule, unconcerned
 from policyd.store.base import Call, Op
@@ -54,13 +55,15 @@ class DoorOutlook:
 class Outlook:
     """The verdict on a mail, and how it comes about. ``answer`` is the text that the sender would hear.
 
-    ``door`` is None where the recipient is no list's posting address.
+    ``hosted``: the account is a customer's, or one of those that there are beside them. ``door`` is
+    None where the recipient is no list's posting address.
     """
 
     sender: str
     recipient: str
     recipients: int
     account: str
+    hosted: bool
     plan: str
     traffic: str
     sure: str
@@ -130,8 +133,9 @@ def _outlook(
 ) -> Outlook:
     traffic, found = plan.traffic, verdict.suspended
     text, _, ref = verdict.text.partition("; ref ")
+    hosted = is_hosted(config, traffic.account)
     return Outlook(
-        request.sender, request.recipient, max(1, request.recipient_count), traffic.account, plan.terms.plan,
+        request.sender, request.recipient, max(1, request.recipient_count), traffic.account, hosted, plan.terms.plan,
         traffic.kind.value, traffic.sure.value, rule(config, traffic, request), verdict.action.value, text, ref,
         moment(found.until) if found and found.until else "", plan.spared, limits,
     )  # fmt: skip

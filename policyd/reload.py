@@ -17,6 +17,7 @@ from policyd.conf.diff import changes
 from policyd.conf.schema import Config
 from policyd.errors import ConfigError
 from policyd.metrics import Metrics
+from policyd.plural import plural
 from policyd.server.systemd import Notifier
 
 _SUMMED_UP = 3
@@ -149,7 +150,7 @@ class ConfigInForce:
             _log.warning("%s", warning)
         for line in lines:
             _log.info("changed: %s", line)
-        _log.info("configuration reloaded: %d changes", len(lines))
+        _log.info("configuration reloaded: %s", plural(len(lines), "change"))
         self._metrics.reloaded("ok")
         over = await self._over(old, new)
         for line in over:
@@ -176,4 +177,4 @@ class ConfigInForce:
         return lines
 
     def _status(self) -> str:
-        return f"{len(self.now.accounts.plans)} domains, mode {self.now.mode}"
+        return f"{plural(len(self.now.accounts.plans), 'domain')}, mode {self.now.mode}"

@@ -16,6 +16,7 @@ from policyd.errors import RosterError
 from policyd.mailman.metrics import RosterMetrics
 from policyd.mailman.rest import read_roster
 from policyd.model import Per
+from policyd.plural import plural
 from policyd.policy.roster import NO_ROSTER, Roster
 from policyd.reload import ConfigInForce
 
@@ -75,7 +76,7 @@ class RosterWatch:
 
     def _read(self, roster: Roster) -> None:
         if self.last.failing or not self.last.at:
-            _log.info("the rosters of %d lists are read", len(roster))
+            _log.info("the rosters of %s are read", plural(len(roster), "list"))
         self.last = Reading(roster, self._clock.now())
         self._metrics.read(self.last.at / 1000, len(roster), too_large(self._config.now, roster))
         self._told(roster)

@@ -11,6 +11,7 @@ from policyd.conf.rendering import fields, known_list, openings, origin, summary
 from policyd.conf.schedules import DAYS
 from policyd.conf.schema import Config, Limit, Schedule, Terms
 from policyd.conf.units import duration_text
+from policyd.plural import plural
 from policyd.policy.schedule import Opening
 from policyd.policy.schedule import openings as next_openings
 
@@ -142,7 +143,7 @@ def overview_lines(config: Config, now: int) -> list[str]:
         f"metrics   {listen.metrics or '-'}",
         f"admin     {listen.admin or '-'}",
         f"store     {config.store.url}, when down: {config.store.when_down}",
-        f"domains   {len(accounts.plans)} hosted, {len(accounts.aliases)} aliases",
+        f"domains   {len(accounts.plans)} hosted, {plural(len(accounts.aliases), 'alias')}",
         f"default   plan {accounts.default_plan}",
     ]
     if config.mailman:

@@ -158,7 +158,7 @@ def test_reader_that_is_too_slow_costs_lines_and_is_told_how_many(pipe: Pipe, ca
     assert written * len(line) > MOST_PENDING
     assert read == line * (written - 1)
     assert [record.getMessage() for record in caplog.records] == [
-        "2 lines of the decision log were lost: the reader was too slow"
+        "2 lines of the decision log lost: the reader was too slow"
     ]
 
 
@@ -181,7 +181,7 @@ def test_full_disk_costs_lines_and_recovers(caplog: pytest.LogCaptureFixture) ->
     assert 0 < kept < 40
     assert whole.startswith(torn)
     assert lines == [whole] * kept + [torn, "text=again"]
-    assert caplog.messages == [f"{40 - kept} lines of the decision log were lost: No space left on device"]
+    assert caplog.messages == [f"{40 - kept} lines of the decision log lost: No space left on device"]
 
 
 def test_reader_that_is_gone_harms_nobody(pipe: Pipe) -> None:

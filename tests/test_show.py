@@ -163,7 +163,7 @@ def test_the_overview_has_listeners_plans_and_schedules(tmp_path: Path) -> None:
         "metrics   -",
         "admin     -",
         "store     embedded, when down: accept",
-        "domains   1 hosted, 1 aliases",
+        "domains   1 hosted, 1 alias",
         "default   plan shared",
         "",
         "plan shared",

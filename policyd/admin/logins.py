@@ -10,6 +10,7 @@ from policyd.errors import RequestError
 from policyd.event import Event, EventKind
 from policyd.explain import ExplainedLogin, explain_login
 from policyd.model import LoginCommand, LoginRequest
+from policyd.plural import plural
 from policyd.policy.logins import is_client_account
 from policyd.policy.roster import KnownLists, Source
 from policyd.policy.subject import is_hosted
@@ -73,7 +74,7 @@ class LoginRoutes:
         known = KnownLists(self._parts.config.now.lists.known, self._parts.status.roster()).size(name)
         if known is not None:
             who = "its roster says so" if known.source is Source.ROSTER else "lists.known says so"
-            why = f"{name} has {known.size} addresses since {who}: nothing was counted (correct it there)"
+            why = f"{name} has {plural(known.size, 'address')} since {who}: nothing was counted (correct it there)"
             raise RequestError(HTTPStatus.BAD_REQUEST, why)
 
 

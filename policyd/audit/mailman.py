@@ -8,6 +8,7 @@ from policyd.conf.mailman import MAILMAN
 from policyd.conf.schema import Config
 from policyd.errors import RosterError
 from policyd.mailman.rest import read_roster
+from policyd.plural import plural
 
 
 class Audited(NamedTuple):
@@ -26,7 +27,7 @@ async def audit_mailman(config: Config) -> Audited:
         roster = await read_roster(config.mailman)
     except RosterError as error:
         return Audited([Finding(Severity.ERROR, "mailman", f"{error.where}: {error.why}", f"# {error.cure}")], [])
-    notes = [f"Mailman says of {len(roster)} lists how many members they have"]
+    notes = [f"Mailman says how large its lists are: {plural(len(roster), 'list')}"]
     for posting, one in sorted(roster.items()):
         if one.subscription is not None and not one.subscription.confirms:
             word = f"subscription_policy {one.subscription}"

@@ -36,6 +36,7 @@ from policyd.conf.load import load
 from policyd.conf.schema import Config
 from policyd.errors import ConfigError, DaemonError, ToolError
 from policyd.over import Over
+from policyd.plural import plural
 from policyd.policy.lowered import Lowered, lowered
 from policyd.policy.sums import sums
 from policyd.show import ShownDomain, domain_lines, overview_lines, show, with_standing
@@ -48,6 +49,7 @@ app = typer.Typer(help="Check, show and compare configurations; no daemon is nee
 
 @app.command("check")
 def check(  # noqa: PLR0917  # the options of a command
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The configuration; the same as --config FILE.")] = "",
     config: ConfigOption = CONFIG,
     postfix: Annotated[bool, typer.Option("--postfix", help="Check Postfix's main.cf and master.cf too.")] = False,
     postfix_directory: Annotated[
@@ -70,8 +72,9 @@ def check(  # noqa: PLR0917  # the options of a command
 
     policyd config check
 
-    policyd config check --config new.yaml --postfix --dovecot --mailman
+    policyd config check new.yaml --postfix --dovecot --mailman
     """
+    config = file or config
     if postfix_directory:
         # What accounts.hosted asks of Postfix is of the same instance (postconf(1)).
         os.environ["MAIL_CONFIG"] = postfix_directory
@@ -117,8 +120,9 @@ def _print_check(path: str, config: Config, issues: list[str], findings: list[Fi
     for line in issues:
         print(line)
     if not issues:
-        limits = f"{len(config.limits)} limits in {len(config.plans)} plans for {len(config.accounts.plans)} domains"
-        print(f"{path}: no mistakes; {limits}, mode {config.mode}")
+        limits, plans = plural(len(config.limits), "limit"), plural(len(config.plans), "plan")
+        domains = plural(len(config.accounts.plans), "domain")
+        print(f"{path}: no mistakes; {limits} in {plans} for {domains}, mode {config.mode}")
     for line in render(findings):
         print(line)
     for note in notes:

@@ -17,6 +17,7 @@ from policyd.dns.blocklist import BlocklistReport, ListState
 from policyd.dns.domain import Check, Finding, State, findings
 from policyd.dns.resolver import Resolver
 from policyd.errors import ConfigError, Issue
+from policyd.plural import plural
 
 _AT_ONCE = 10
 """Domains that are looked at at a time."""
@@ -112,7 +113,7 @@ def _lines(found: _Found, *, all_: bool) -> Iterator[str]:
     counts = Counter((one.check, one.state) for row in found.domains.values() for one in row)
     for check_ in (check_ for check_ in Check if any(counted is check_ for counted, _ in counts)):
         states = (f"{counts[check_, state]} {state}" for state in State if counts[check_, state])
-        yield f"{check_:5} of {len(found.domains)} domains: {', '.join(states)}"
+        yield f"{check_:5} of {plural(len(found.domains), 'domain')}: {', '.join(states)}"
     for report in found.lists:
         yield from _list_lines(report)
 
@@ -123,7 +124,7 @@ def _list_lines(report: BlocklistReport) -> Iterator[str]:
         return
     for address, code, why in report.listings:
         yield f"{report.name}: {address} is listed ({code}) {why}".rstrip()
-    yield f"{report.name}: {len(report.listings)} addresses listed, {len(report.free)} not"
+    yield f"{report.name}: {plural(len(report.listings), 'address')} listed, {len(report.free)} not"
 
 
 _WHY = {

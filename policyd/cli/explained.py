@@ -78,7 +78,8 @@ def _charged(found: dict[str, Any]) -> Iterator[str]:
     if not found["account"]:
         yield _line("charged", found["rule"])
         return
-    yield _line("charged", f"{found['account']}{_plan(found['plan'])}")
+    stranger = "" if found["hosted"] else ", which is not hosted here"
+    yield _line("charged", f"{found['account']}{_plan(found['plan'])}{stranger}")
     yield _line("by rule", f"{found['rule']} ({found['sure']}; traffic {found['traffic']})")
 
 

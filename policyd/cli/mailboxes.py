@@ -16,6 +16,7 @@ from policyd.cli.output import ADMIN, AdminOption, JsonOption, print_json, print
 from policyd.cli.users import DOVEADM, day_text, read_mailboxes
 from policyd.conf import units
 from policyd.errors import ToolError
+from policyd.plural import plural
 from policyd.policy.idle import Judgement, Mailbox, Seen, judge
 from policyd.tool import run
 
@@ -122,7 +123,7 @@ def _row(one: Judgement) -> dict[str, str | int | bool | None]:
 
 
 def _summary(report: Report) -> str:
-    return f"{len(report.idle)} of {len(report.judged)} mailboxes idle for {report.days} days"
+    return f"{len(report.idle)} of {len(report.judged)} mailboxes idle for {plural(report.days, 'day')}"
 
 
 def _lines(report: Report) -> Iterator[str]:
@@ -134,7 +135,8 @@ def _lines(report: Report) -> Iterator[str]:
         yield ""
     yield _summary(report)
     if report.watched < report.days:
-        yield f"policyd saw logins on {report.watched} of the last {report.days} days; days without any do not count"
+        days = f"{report.watched} of the last {plural(report.days, 'day')}"
+        yield f"policyd saw logins on {days}; days without any do not count"
 
 
 def _table(found: list[Judgement]) -> Table:
@@ -143,7 +145,7 @@ def _table(found: list[Judgement]) -> Table:
     table.add_column("last login", no_wrap=True)
     table.add_column("known for", no_wrap=True, justify="right")
     for one in found:
-        table.add_row(Text(printable(one.mailbox)), day_text(one.last_login), f"{one.days} days")
+        table.add_row(Text(printable(one.mailbox)), day_text(one.last_login), plural(one.days, "day"))
     return table
 
 

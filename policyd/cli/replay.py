@@ -17,6 +17,7 @@ from rich.text import Text
 from policyd.cli.output import CONFIG, ConfigOption, JsonOption, local_time, print_json, printable, reported
 from policyd.conf.load import load
 from policyd.conf.schema import Config
+from policyd.plural import plural
 from policyd.policy.decide import duration, moment
 from policyd.replay.files import in_order, read
 from policyd.replay.messages import Found, Messages
@@ -117,9 +118,10 @@ def _print(log: _Log, tally: Tally, top: int, others: Sequence[str]) -> None:
 def _head(log: _Log, tally: Tally) -> Iterator[str]:
     mails = log.found.mails
     span = f", {local_time(moment(mails[0].at))} to {local_time(moment(mails[-1].at))}" if mails else ""
-    yield f"{log.lines:,} lines of {log.files} files{span}"
+    yield f"{plural(log.lines, 'line', ',')} of {plural(log.files, 'file', ',')}{span}"
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in tally.traffic.most_common())
-    yield f"{len(mails):,} messages to {tally.traffic.total():,} recipients ({kinds or 'none'})"
+    recipients = plural(tally.traffic.total(), "recipient", ",")
+    yield f"{plural(len(mails), 'message', ',')} to {recipients} ({kinds or 'none'})"
     found = log.found
     left = {
         "that Postfix made itself": found.own, "that a filter handed back": found.again,

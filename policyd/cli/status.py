@@ -26,6 +26,7 @@ from policyd.cli.output import (
 )
 from policyd.errors import DaemonError
 from policyd.model import LOGIN_COUNTS
+from policyd.plural import plural
 from policyd.policy.decide import duration
 
 _EVERY = 2.0
@@ -118,7 +119,7 @@ def screen(
     lines = (*_raised(gauges), *map(suspended_line, answer["suspended"]))
     parts += [Text(printable(line), no_wrap=whole, overflow="ignore") for line in lines]
     if answer["delayed"]:
-        parts.append(f"{answer['delayed']} answers wait for their slot")
+        parts.append(f"{plural(answer['delayed'], 'answer')} waiting for a slot")
     if gauges and answer["mode"] == "observe":
         parts.append("mode: observe - nothing is refused; write mode: enforce in policyd.yaml")
     return Group(*parts)

@@ -23,6 +23,7 @@ from policyd.cli.output import (
     warn,
 )
 from policyd.mailqueue import HOLD, Held, MailQueue, Queued
+from policyd.plural import plural
 
 _AT_ONCE = 1_000
 
@@ -144,7 +145,7 @@ def _stop(client: AdminClient, done: dict[str, Any], queue: Queue, postfix: Mail
     if found and ask:
         where = ", ".join(f"{count} {name}" for name, count in sorted(Counter(one.queue for one in found).items()))
         what = "Delete them" if queue is Queue.DELETE else "Put them on hold"
-        print(f"{len(found)} messages of {printable(done['subject'])} are in the queue ({where})")
+        print(f"{plural(len(found), 'message')} of {printable(done['subject'])} in the queue ({where})")
         if not typer.confirm(f"{what}?"):
             return Touched(len(found))
     ids = [one.id for one in found]
@@ -191,4 +192,4 @@ def _print_touched(touched: Touched) -> None:
     words = {"held": "put on hold", "deleted": "deleted", "released": "released from hold"}
     for name, count in touched._asdict().items():
         if name in words and count:
-            print(f"{count} messages {words[name]}")
+            print(f"{plural(count, 'message')} {words[name]}")

@@ -14,6 +14,7 @@ from policyd.conf.listed import KnownList, Lists
 from policyd.conf.notice import NotifySettings
 from policyd.conf.schema import Accounts, Config, DnsSettings, Limit, Schedule, Terms
 from policyd.conf.software import MailmanSettings
+from policyd.plural import plural
 
 MOST_DOMAINS = 20
 _MILLISECONDS = frozenset({"timeout", "policy_timeout", "every", "gives_up_after"})
@@ -46,7 +47,7 @@ def changes(old: Config, new: Config) -> list[str]:
         *_plans(old.plans, new.plans),
         *_accounts(old.accounts, new.accounts),
         *domains[:MOST_DOMAINS],
-        *([f"accounts.domains: {hidden} more changes"] if hidden > 0 else []),
+        *([f"accounts.domains: {plural(hidden, 'more change')}"] if hidden > 0 else []),
     ]
 
 

@@ -18,6 +18,7 @@ from policyd.conf.files import beside, read_text
 from policyd.conf.issues import At, Place, did_you_mean, either, shown
 from policyd.conf.plans import Rules
 from policyd.conf.values import Placed, Unfit
+from policyd.plural import plural
 
 _REPORTED_LINES = 10
 
@@ -167,7 +168,7 @@ class _Lines:
         more = self._mistakes - _REPORTED_LINES
         if more > 0:
             place = Place(self.path, self._first_unreported, 1)
-            self.at.report(place, f"{more} more lines like these", "correct them likewise")
+            self.at.report(place, f"{plural(more, 'more line')} like these", "correct them likewise")
 
     def report(self, number: int, word: str, problem: str, cure: str) -> None:
         """Report a line, at one of its words."""

@@ -10,6 +10,7 @@ from policyd.conf.schedules import ALL_DAY, DAYS, Hours
 from policyd.conf.schema import Limit, PaceLimit, RateLimit, Schedule, SizeLimit
 from policyd.conf.strikes import shown_strikes
 from policyd.model import LOGIN_COUNTS, Counts, MailProtocol, Per, TrafficKind, Way
+from policyd.plural import plural
 
 DEFAULT = "default"
 """The origin of a field that nobody wrote."""
@@ -35,7 +36,7 @@ def summary(limit: Limit) -> str:
     elif isinstance(limit, PaceLimit):
         most = f"one recipient each {units.duration_text(limit.every)} by {limit.transport or 'delayed answers'} "
     elif isinstance(limit, SizeLimit):
-        most = f"{amount(limit)} addresses "
+        most = f"{amount(limit)} {'address' if limit.max == 1 else 'addresses'} "
     return f"{most}per {limit.per}"
 
 
@@ -104,7 +105,7 @@ def amount(limit: RateLimit | SizeLimit) -> str:
 
 def known_list(known: KnownList) -> str:
     """Return what the configuration says of a list as text."""
-    size = f", {known.size} addresses" if known.size is not None else ""
+    size = f", {plural(known.size, 'address')}" if known.size is not None else ""
     return f"{known.posting}{size}{f', family {known.family}' if known.family else ''}"
 
 

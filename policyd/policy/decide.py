@@ -18,6 +18,7 @@ from policyd.model import (
     Usage,
     Verdict,
 )
+from policyd.plural import plural
 from policyd.policy.plan import ChargePlan
 from policyd.policy.schedule import next_change
 
@@ -147,7 +148,7 @@ def waiting_reason(config: Config, limit: SizeLimit, usage: Usage, now: int) -> 
     again = opens(limit, config.schedules, now)
     when = f"; mail flows from {moment(again)} on" if again is not None else ""
     gives_up = moment(now + config.lists.gives_up_after)
-    return f"{usage.used} addresses, {usage.max} allowed{when}; the list software gives up after {gives_up}"
+    return f"{plural(usage.used, 'address')}, {usage.max} allowed{when}; the list software gives up after {gives_up}"
 
 
 def opens(limit: Limit, schedules: Mapping[str, Schedule], now: int) -> int | None:

@@ -98,7 +98,7 @@ def test_sentinel(ending: ExitStack) -> None:
     without.row("Sentinel: no sentinel answers, or none knows the name")
     site.mail()
     site.daemon.stop()
-    assert "charges of this daemon were not paid back, and are lost" in without.log
+    assert "charges of this daemon not paid back, and lost" in without.log
 
 
 @pytest.mark.e2e

@@ -45,7 +45,7 @@ def told(asker: Asker, log: Path) -> bool:
     log.write_text("")
     assert refused(asker)
     assert refused(asker)
-    return "lines of the decision log were lost: No space left on device" in log.read_text()
+    return "lines of the decision log lost: No space left on device" in log.read_text()
 
 
 def test_a_full_log_stops_nothing(redis_server: RedisServer, small_disk: Path) -> None:

@@ -221,6 +221,6 @@ def test_a_daemon_that_is_stopped_while_it_owes(start: Start, ending: ExitStack,
     if not back:
         server.start()
 
-    lost = f"{owed} charges of this daemon were not paid back, and are lost: a.test {owed}"
+    lost = f"{owed} charges of this daemon not paid back, and lost: a.test {owed}"
     assert (daemon.said(lost), daemon.said("is paid back")) == (not back, back)
     assert start(server.url, limits={"domain-hourly": rate(9)}).used("a.test", "domain-hourly") == owed * back

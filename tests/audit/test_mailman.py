@@ -35,7 +35,7 @@ def test_what_mailman_says_is_noted(tmp_path: Path) -> None:
 
     assert code == 0
     assert lines[-2:] == [
-        "note: Mailman says of 2 lists how many members they have",
+        "note: Mailman says how large its lists are: 2 lists",
         (
             "note: open@example.org lets people in without confirmation (subscription_policy moderate in Mailman; "
             "confirm is double opt-in)"

@@ -52,8 +52,14 @@ def run(*arguments: str | Path, **environ: str) -> tuple[int, str, str]:
 def test_check_good(good: Path) -> None:
     """A good file is summed up in one line."""
     assert run("check", "--config", good) == (
-        0, f"{good}: no mistakes; 1 limits in 1 plans for 2 domains, mode observe\n", "",
+        0, f"{good}: no mistakes; 1 limit in 1 plan for 2 domains, mode observe\n", "",
     )  # fmt: skip
+
+
+def test_check_takes_the_file_as_it_stands(good: Path, bad: Path) -> None:
+    """What is named without --config is what is meant, whatever the environment says."""
+    assert run("check", good) == run("check", "--config", good)
+    assert run("check", good, POLICYD_CONFIG=str(bad))[0] == 0
 
 
 def test_check_bad(bad: Path) -> None:

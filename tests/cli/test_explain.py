@@ -37,6 +37,16 @@ def outlook(site: Site, *arguments: str) -> dict[str, Any]:
     return dict(json.loads(output))
 
 
+def test_a_login_of_a_domain_that_is_nobodys(site: Site) -> None:
+    """It is charged under the default plan, and whoever asks is told that he may have mistyped the name."""
+    asked = ("--login", "alice@exmaple.org", "--to", "bob@example.net")
+    charged = next(line for line in site.run("explain", *asked)[1].splitlines() if line.startswith("charged"))
+
+    assert charged == "charged     exmaple.org, plan shared, which is not hosted here"
+    assert outlook(site, *asked)["hosted"] is False
+    assert outlook(site, "--login", ALICE, "--to", "bob@example.net")["hosted"] is True
+
+
 def test_a_reference_tells_its_story(site: Site) -> None:
     """When, who was charged and by which rule, the limit then and now, and what to do: lines for a ticket."""
     ref = refused(site)

@@ -38,7 +38,7 @@ def test_what_it_tells(log: Path, tmp_path: Path) -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.rstrip() for line in done.stdout.splitlines()] == [
-        "36 lines of 1 files, 2026-11-23 10:00 to 2026-11-23 10:00",
+        "36 lines of 1 file, 2026-11-23 10:00 to 2026-11-23 10:00",
         "7 messages to 7 recipients (6 user, 1 inbound)",
         "left out: 1 lines that are no log",
         "",

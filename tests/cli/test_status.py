@@ -222,7 +222,7 @@ def test_delayed_answers(serve: Serve) -> None:
     site.send("", 1, **mail)
     waiting = threading.Thread(target=site.send, args=("", 1), kwargs=mail)
     waiting.start()
-    until(lambda: "1 answers wait for their slot" in site.run("status")[1], "it waits")
+    until(lambda: "1 answer waiting for a slot" in site.run("status")[1], "it waits")
     site.advance(6_000)
     waiting.join(20)
 

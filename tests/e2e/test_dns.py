@@ -82,7 +82,7 @@ def test_check_says_what_is_wrong(server: NameServer, tmp_path: Path) -> None:
             "spf   of 1 domains: 1 ok",
             "dmarc of 1 domains: 1 ok",
             "bl.test: 192.0.2.7 is listed (127.0.0.4) spam seen",
-            "bl.test: 1 addresses listed, 0 not",
+            "bl.test: 1 address listed, 0 not",
             "gone.test: dead: it does not have its own test entry 127.0.0.2; take it out of dns.dnsbl",
         ],
     )

@@ -95,7 +95,7 @@ def test_a_queue_of_500_messages_of_three_senders(host: Host) -> None:
 
     output = host.suspend("busy.test", "--queue", "hold", given="y\n")
 
-    assert "295 messages of busy.test are in the queue" in output
+    assert "295 messages of busy.test in the queue" in output
     assert output.splitlines()[-1] == "295 messages put on hold"
     assert host.queued() == {
         ("alice@busy.test", "hold"): 200,
@@ -154,7 +154,7 @@ def test_nothing_is_touched_without_a_yes(host: Host) -> None:
 
     output = host.suspend("busy.test", "--queue", "delete", given="n\n")
 
-    assert "2 messages of busy.test are in the queue" in output
+    assert "2 messages of busy.test in the queue" in output
     assert sum(host.queued().values()) == 2
     assert send(host.postfix.port("submission"), "x@busy.test", RECIPIENTS, ALICE).codes == [550]
 

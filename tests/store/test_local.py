@@ -159,7 +159,7 @@ def test_a_daemon_that_ends(site: Site, caplog: pytest.LogCaptureFixture, up: bo
         asyncio.run(ended(site.daemons[0]))
 
     named = ", ".join(f"{name} {8 - number}" for number, name in enumerate(accounts[:5]))
-    lost = f"35 charges of this daemon were not paid back, and are lost: {named} and of 2 more accounts"
+    lost = f"35 charges of this daemon not paid back, and lost: {named} and 2 more accounts"
     paid = "what was let through without the store is paid back: 35 charges"
     assert caplog.messages == [paid if up else lost]
 

@@ -19,6 +19,7 @@ from time import perf_counter
 from policyd.clock import Clock
 from policyd.errors import CountedLocally, StoreError, StoreUnavailable
 from policyd.model import Outcome
+from policyd.plural import plural
 from policyd.store.base import Call, Done, Op, Record, Store
 from policyd.store.local.counting import Counting
 from policyd.store.local.unpaid import MOST, Key, Owed, Unpaid, forced
@@ -98,15 +99,15 @@ class LocalStore:
             else:
                 await asyncio.sleep(min(EVERY, left))
         if self._unpaid.count:
-            lost = "%d charges of this daemon were not paid back, and are lost: %s"
-            _log.error(lost, self._unpaid.count, self._debtors())
+            lost = "%s of this daemon not paid back, and lost: %s"
+            _log.error(lost, plural(self._unpaid.count, "charge"), self._debtors())
 
     def _debtors(self) -> str:
         """Return who owes most, and how much."""
         accounts = self._unpaid.accounts
         named = ", ".join(f"{name} {count}" for name, count in nlargest(_NAMED, accounts.items(), key=itemgetter(1)))
         more = len(accounts) - _NAMED
-        return f"{named} and of {more} more accounts" if more > 0 else named
+        return f"{named} and {plural(more, 'more account')}" if more > 0 else named
 
     async def pay(self) -> None:
         """Pay back as long as the store answers, in batches."""
@@ -118,7 +119,7 @@ class LocalStore:
             await asyncio.sleep(perf_counter() - begun)
         if not self._unpaid.count:
             self._full = False
-            _log.info("what was let through without the store is paid back: %d charges", before)
+            _log.info("what was let through without the store is paid back: %s", plural(before, "charge"))
 
     # answers
 
