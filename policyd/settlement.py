@@ -5,7 +5,9 @@ same connection, or when the connection closed and the message was not seen agai
 Postfix needs to ask twice. smtpd does not tell of an RSET, a QUIT or a lost client.
 
 Charges are given back only to kinds of traffic that have shown an END-OF-MESSAGE: a Postfix that
-never asks at the end of a message must not turn into "no limit".
+never asks at the end of a message must not turn into "no limit". What speaks against a kind is a
+message that was given up and began after its last END-OF-MESSAGE: a network that fails takes many
+messages at once, and their time may be over when no mail comes any more.
 """
 
 from collections.abc import Callable
@@ -16,7 +18,7 @@ from policyd.clock import Clock, Timer
 from policyd.model import PolicyRequest, Traffic, TrafficKind
 
 GIVEN_UP_IN_A_ROW = 20
-"""After so many messages of a kind without an END-OF-MESSAGE its charges are final."""
+"""After so many messages of a kind that began since its last END-OF-MESSAGE its charges are final."""
 
 _KINDS = 10_000
 
@@ -40,16 +42,17 @@ class OpenMessage:
 
     ``fingerprint`` names the last request that the store answered, ``asked`` the last one of all.
     ``charged``: the store holds receipts of it. ``uncharged`` recipients cost no call.
-    ``held``: Postfix was told to hold it.
+    ``held``: Postfix was told to hold it. Messages are numbered as they begin.
     """
 
     __slots__ = (
-        "asked", "charged", "fingerprint", "held", "host", "instance", "kind", "owner", "timer", "traffic", "uncharged",
+        "asked", "charged", "fingerprint", "held", "host", "instance", "kind", "number", "owner", "timer", "traffic",
+        "uncharged",
     )  # fmt: skip
 
-    def __init__(self, owner: "Conversation", instance: str, traffic: Traffic, kind: Kind) -> None:
+    def __init__(self, owner: "Conversation", instance: str, traffic: Traffic, kind: Kind, number: int) -> None:
         self.owner, self.host, self.instance = owner, owner.host, instance
-        self.traffic, self.kind = traffic, kind
+        self.traffic, self.kind, self.number = traffic, kind, number
         self.asked, self.fingerprint, self.uncharged = "", "", 0
         self.charged, self.held = False, False
         self.timer: Timer | None = None
@@ -66,10 +69,12 @@ class Conversation:
 
 
 class _Proof:
-    __slots__ = ("given_up", "shown")
+    """Whether a kind shows its ends; ``latest`` is the message that began last before it did."""
+
+    __slots__ = ("given_up", "latest", "shown")
 
     def __init__(self) -> None:
-        self.shown, self.given_up = False, 0
+        self.shown, self.given_up, self.latest = False, 0, 0
 
 
 class OpenMessages:
@@ -82,6 +87,7 @@ class OpenMessages:
         self._clock, self._give_back, self._lost = clock, give_back, lost
         self._open: dict[tuple[str, str], OpenMessage] = {}
         self._proofs: dict[Kind, _Proof] = {}
+        self._begun = 0
 
     def seen(self, conversation: Conversation, request: PolicyRequest) -> None:
         """Note which message a connection speaks of; a former one on it is over.
@@ -108,7 +114,9 @@ class OpenMessages:
             return message
         if message is not None:
             self._give_up(message)
-        message = OpenMessage(conversation, request.instance, traffic, _kind(conversation, request, traffic.kind))
+        self._begun += 1
+        kind = _kind(conversation, request, traffic.kind)
+        message = OpenMessage(conversation, request.instance, traffic, kind, self._begun)
         conversation.message = message
         self._open[conversation.host, request.instance] = message
         return message
@@ -120,7 +128,7 @@ class OpenMessages:
         if len(self._proofs) >= _KINDS:
             self._proofs.clear()
         proof = self._proofs.setdefault(kind, _Proof())
-        proof.shown, proof.given_up = True, 0
+        proof.shown, proof.given_up, proof.latest = True, 0, self._begun
 
     def closed(self, conversation: Conversation, patience: int) -> None:
         """Give up the connection's message unless it is seen again within ``patience`` ms."""
@@ -160,7 +168,7 @@ class OpenMessages:
         proof = self._proofs.get(message.kind)
         if not message.charged or proof is None or not proof.shown:
             return
-        proof.given_up += 1
+        proof.given_up += message.number > proof.latest
         if proof.given_up > GIVEN_UP_IN_A_ROW:
             proof.shown = False
             self._lost(message.kind)

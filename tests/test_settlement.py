@@ -231,6 +231,20 @@ def test_an_end_now_and_then_is_enough(world: World) -> None:
     assert (len(world.given_back), world.lost) == (94, [])
 
 
+def test_many_that_are_lost_at_once_say_nothing_of_the_kind(world: World) -> None:
+    """Messages that began before another one ended are given back, however many, and though no mail comes after."""
+    lost = [world.connection() for _ in range(3 * GIVEN_UP_IN_A_ROW)]
+    for number, connection in enumerate(lost):
+        world.recipient(connection, f"m{number}")
+    other = world.connection()
+    world.recipient(other, "other")
+    world.end(other, "other")
+    for connection in lost:
+        world.messages.closed(connection, PATIENCE)
+    world.clock.advance(PATIENCE)
+    assert (len(world.given_back), world.lost) == (len(lost), [])
+
+
 def test_a_kind_says_where_it_is() -> None:
     """An admin reads which port of which host lacks the check."""
     assert str(KIND) == "user by 192.0.2.1:587 of mx.host.test"
