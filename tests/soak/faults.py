@@ -5,63 +5,93 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 from threading import Event
 from time import monotonic
 
 from policyd.cli.client import AdminClient
-from tests.soak.load import FREE, ROLLING, SUSPENDED, TIGHT, Span
+from tests.soak.books import Cut, Span
+from tests.soak.load import (
+    BOXES,
+    CALM,
+    FREE,
+    KEY,
+    KINDS,
+    LISTS,
+    LOGINS,
+    POLICY_TIMEOUT,
+    ROLLING,
+    SUSPENDED,
+    TIGHT,
+    Daemon,
+)
+from tests.support.asker import Asker
 from tests.support.daemon import rate
+from tests.support.ports import free_port
 from tests.support.process import Process, configuration
 from tests.support.redis import RedisServer, running
 from tests.support.wait import until
 
-TIGHT_MOST, LOGIN_MOST = 400, 150
+TIGHT_MOST, LOGIN_MOST, BOX_MOST = 400, 150, 60
 ROLLING_MOST, ROLLING_WINDOW = 60, 10  # in so many seconds
 DAEMONS = 2
 STORE_TIMEOUT = 1.0
+EVERY = 0.02  # seconds of a slot of the list's pace
 
 
 @dataclass
 class World:
-    """What runs, and what was done: ``cuts`` are the moments at which a call may have lost its answer."""
+    """What runs, and what was done.
+
+    ``cuts`` are the moments at which a call may have lost its answer, or a daemon what it knew; ``away`` is when
+    one may have answered without the store.
+    """
 
     redis: RedisServer
     daemons: list[Process]
     sockets: list[socket.socket]
+    places: list[Daemon]
     dice: Random
     say: Callable[[str], None]
-    cuts: list[Span] = field(default_factory=list)
+    cuts: list[Cut] = field(default_factory=list)
+    away: list[Span] = field(default_factory=list)
     suspended: list[Span] = field(default_factory=list)
     _since: float = 0.0
 
+    def used(self, subject: str, limit: str) -> int:
+        """Return what Redis has."""
+        return self.daemons[0].used(subject, limit)
+
     def fault(self) -> None:
         """Do one thing, and wait until all is well again."""
+        start, before = monotonic(), len(self.cuts)
         self.dice.choice(
             [
                 self.kill_daemon, self.kill_daemon, self.freeze_daemon, self.kill_redis, self.freeze_redis,
                 self.reload_well, self.reload_badly, self.suspend_or_resume, self.suspend_or_resume,
             ]
         )()  # fmt: skip
+        if len(self.cuts) > before:
+            self.away.append(Span(start, monotonic()))
 
     def kill_daemon(self) -> None:
         """End a daemon without a word, and start it again on the socket that systemd would hold."""
-        number = self.dice.randrange(DAEMONS)
+        number, start = self.dice.randrange(DAEMONS), monotonic()
         self.say(f"kill daemon {number}")
-        self._cut(self.daemons[number].kill)
+        self.daemons[number].kill()
         self._launch(number)
+        self.cuts.append(Cut(Span(start, monotonic()), number))
 
     def freeze_daemon(self) -> None:
         """Stop a daemon for a while."""
-        daemon, seconds = self.dice.choice(self.daemons), self.dice.uniform(0.2, 2 * STORE_TIMEOUT)
-        self.say(f"freeze daemon {self.daemons.index(daemon)} for {seconds:.1f} s")
-        start = monotonic()
+        number, seconds = self.dice.randrange(DAEMONS), self.dice.uniform(0.2, 2 * STORE_TIMEOUT)
+        daemon, start = self.daemons[number], monotonic()
+        self.say(f"freeze daemon {number} for {seconds:.1f} s")
         daemon.signal(signal.SIGSTOP)
         self._pause(seconds)
         daemon.signal(signal.SIGCONT)
         self._all_up()
-        self.cuts.append(Span(start, monotonic()))
+        self.cuts.append(Cut(Span(start, monotonic()), number))
 
     def kill_redis(self) -> None:
         """End Redis without a word, and start it again after a while."""
@@ -122,11 +152,14 @@ class World:
         self.daemons[number].launch(self.sockets[number])
         self.daemons[number].wait_ready()
         self._all_up()
+        with Asker(self.places[number].policy) as asker:
+            for kind in KINDS:
+                asker.ask(**kind, protocol_state="END-OF-MESSAGE", recipient="", recipient_count="0")
 
     def _cut(self, act: Callable[[], None]) -> None:
         start = monotonic()
         act()
-        self.cuts.append(Span(start, monotonic()))
+        self.cuts.append(Cut(Span(start, monotonic())))
 
     def _pause(self, seconds: float) -> None:
         Event().wait(seconds)
@@ -143,22 +176,50 @@ LIMITS = {
     "user-hourly": rate(10**9, window="24h", per="user", traffic=["user"]),
     "tight-user": rate(LOGIN_MOST, window="24h", per="user", traffic=["user"]),
     "rolling": rate(ROLLING_MOST, window=f"{ROLLING_WINDOW}s"),
-}
+    "list-size": {"kind": "size", "max": 1000},
+    "list-pace": {
+        "kind": "pace", "per": "list", "every": f"{EVERY * 1000:.0f}ms", "by": "answer", "delay_up_to": "500ms",
+    },
+    "checks": {"kind": "rate", "counts": "logins", "protocols": ["pop3"], "max": 10**9, "window": "24h"},
+}  # fmt: skip
 PLANS = {
-    "shared": {"apply": ["domain-hourly", "user-hourly"]},
-    "tight": {"apply": ["domain-hourly", "user-hourly", "tight", "tight-user"]},
-    "rolling": {"apply": ["domain-hourly", "user-hourly", "rolling"]},
+    "shared": {"apply": ["domain-hourly", "user-hourly", "checks"]},
+    "tight": {"extends": "shared", "apply": ["tight", "tight-user"]},
+    "rolling": {"extends": "shared", "apply": ["rolling"]},
+    "lists": {"extends": "shared", "apply": ["list-size", "list-pace"]},
+    "boxes": {"extends": "shared", "change": {"checks": {"max": BOX_MOST}}},
+}
+DOMAINS = {
+    FREE: "shared", CALM: "shared", SUSPENDED: "shared", TIGHT: "tight", ROLLING: "rolling", LISTS: "lists",
+    "boxes.test": "boxes",
+}  # fmt: skip
+MAILERS = (FREE, CALM, TIGHT, ROLLING, SUSPENDED)
+LIMIT_OF = {
+    **dict.fromkeys((*MAILERS, LISTS), "domain-hourly"),
+    **{f"{login}@{domain}": "user-hourly" for domain in MAILERS for login in LOGINS},
+    **dict.fromkeys(BOXES, "checks"),
+}
+"""The limit whose counter has all of a name."""
+
+MOST = {
+    TIGHT: TIGHT_MOST,
+    **{f"{login}@{TIGHT}": LOGIN_MOST for login in LOGINS},
+    BOXES[0]: BOX_MOST,
 }
 
 
-def _daemon(url: str, held: Path) -> Process:
-    store = {"timeout": f"{STORE_TIMEOUT:g}s", "when_down": "defer"}
-    accounts = {
-        "settle": "recipient",
-        "domains": {FREE: "shared", SUSPENDED: "shared", TIGHT: "tight", ROLLING: "rolling"},
-    }
-    listen = {"postfix": [f"unix:{held}"]}
-    return Process(configuration(url, [], dict(LIMITS), plans=PLANS, store=store, accounts=accounts, listen=listen))
+def _daemon(url: str, place: Daemon) -> Process:
+    made = configuration(
+        url, [], dict(LIMITS), plans=PLANS,
+        store={"timeout": f"{STORE_TIMEOUT:g}s", "when_down": "defer"},
+        accounts={"domains": DOMAINS},
+        lists={"contexts": ["mailman"], "mailing_over": 1},
+        listen={
+            "postfix": [f"unix:{place.policy}"], "dovecot": f"127.0.0.1:{place.port}",
+            "dovecot_key_file": str(place.policy.parent / "key"), "policy_timeout": f"{POLICY_TIMEOUT:g}s",
+        },
+    )  # fmt: skip
+    return Process(made)
 
 
 @contextmanager
@@ -166,15 +227,19 @@ def world(dice: Random, say: Callable[[str], None]) -> Iterator[World]:
     """Run Redis with its file, which a kill loses nothing of, and the daemons."""
     with ExitStack() as ending:
         redis = ending.enter_context(running(append=True))
-        sockets, daemons = [], []
+        key = redis.directory / "key"
+        key.write_text(KEY)
+        key.chmod(0o600)
+        sockets, daemons, places = [], [], []
         for number in range(DAEMONS):
-            path = redis.directory / f"policy{number}"
+            place = Daemon(number, redis.directory / f"policy{number}", free_port())
             held = ending.enter_context(socket.socket(socket.AF_UNIX))
-            held.bind(str(path))
+            held.bind(str(place.policy))
             held.listen(1000)
-            daemons.append(_daemon(redis.url, path))
+            daemons.append(_daemon(redis.url, place))
             ending.callback(daemons[-1].remove)
             sockets.append(held)
-        made = World(redis, daemons, sockets, dice, say)
+            places.append(place)
+        made = World(redis, daemons, sockets, places, dice, say)
         made.start()
         yield made
