@@ -63,9 +63,9 @@ def test_check_says_that_all_is_well(server: NameServer, tmp_path: Path) -> None
     assert checked(tmp_path, dns(server.address)) == (
         0,
         [
-            "mx    of 1 domains: 1 ok",
-            "spf   of 1 domains: 1 ok",
-            "dmarc of 1 domains: 1 ok",
+            "mx    of 1 domain: 1 ok",
+            "spf   of 1 domain: 1 ok",
+            "dmarc of 1 domain: 1 ok",
             "bl.test: 0 addresses listed, 1 not",
         ],
     )
@@ -78,9 +78,9 @@ def test_check_says_what_is_wrong(server: NameServer, tmp_path: Path) -> None:
         1,
         [
             "shop.test  mx     wrong    mail goes to mx.elsewhere.test",
-            "mx    of 1 domains: 1 wrong",
-            "spf   of 1 domains: 1 ok",
-            "dmarc of 1 domains: 1 ok",
+            "mx    of 1 domain: 1 wrong",
+            "spf   of 1 domain: 1 ok",
+            "dmarc of 1 domain: 1 ok",
             "bl.test: 192.0.2.7 is listed (127.0.0.4) spam seen",
             "bl.test: 1 address listed, 0 not",
             "gone.test: dead: it does not have its own test entry 127.0.0.2; take it out of dns.dnsbl",

@@ -119,6 +119,17 @@ def test_ten_minutes(scripted: Scripted) -> None:
     assert TIMEOUT < 1000
 
 
+@pytest.mark.parametrize("bound", ["store.MOST", "counting.MOST_ACCOUNTS"])
+def test_what_is_beyond_the_bounds_waits(scripted: Scripted, monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
+    """Mail that could not be paid back, or whose account could not be remembered, hears 450."""
+    monkeypatch.setattr(f"policyd.store.local.{bound}", 2)
+    node = Node(scripted, ManualClock())
+    node.away.fault = Fault.DOWN
+    said = [node.ask(sasl_username=f"alice@{name}", instance=name).action for name in ACCOUNTS[:4]]
+
+    assert said == [Action.ACCEPT] * 2 + [Action.DEFER] * 2
+
+
 def message(node: Node, domain: str, instance: str) -> list[Verdict]:
     """Send a message to one recipient, or two, and return what was said of them."""
     login = {"sasl_username": f"alice@{domain}", "sender": f"alice@{domain}", "instance": instance}
