@@ -2,28 +2,39 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
+
+import yaml
 
 from tests.support import logfmt
 from tests.support.process import Process
 from tests.support.wait import until
 
-_README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+_ROOT = Path(__file__).parents[2]
+_README = (_ROOT / "README.md").read_text("utf-8")
 _CHAPTER = _README.partition("### When things break")[2].partition("\n### ")[0]
-_ROWS = [line.strip("| ").split(" | ") for line in _CHAPTER.splitlines() if line.startswith("| ")]
+_ROWS = [re.split(r" *\|(?: |$)", line)[1:] for line in _CHAPTER.splitlines() if line.startswith("| ")]
 _LINES = [cells[0].strip("`") for cells in _ROWS if cells[0].startswith("`level=")]
 _CODE = re.compile(r"`([^`]+)`")
 _OPEN = re.compile(r"\d+|HOST:PORT|\b[A-Z][a-z]{2}\b(?= \d{4})")
 """What is another each time: numbers, a place, the month of a date."""
 
-WITHOUT_STORE = "policyd_answers_without_store_total"
+_RULES = yaml.safe_load((_ROOT / "config" / "prometheus" / "policyd.rules.yml").read_text("utf-8"))
+_ALERTS: dict[str, str] = {rule["alert"]: rule["expr"] for group in _RULES["groups"] for rule in group["rules"]}
+_RULE = re.compile(r"(?P<increase>increase\()?(?P<name>policyd_\w+)[^ ]* (?P<is>==|>=|>) (?P<bound>[0-9.]+)")
+
 DECIDED = "policyd_decision_seconds"
 
 
 def _row(what: str) -> list[str]:
-    """Return what is seen of a fault, in the words of its row: alerts, metrics, and pieces of log lines."""
+    """Return what is seen of a fault, in the words of its row: alerts, metrics, and pieces of log lines.
+
+    Commands that show more are left out.
+    """
     (seen,) = [cells[2] for cells in _ROWS if cells[0] == what]
-    return _CODE.findall(seen)
+    return [piece for piece in _CODE.findall(seen) if not piece.startswith("policyd ")]
 
 
 def _pattern(text: str) -> re.Pattern[str]:
@@ -32,17 +43,46 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile("".join(re.escape(fixed) + (places.get(free, r"\w+") if free else "") for fixed, free in parts))
 
 
+class Page(NamedTuple):
+    """A page of metrics; sums and highest values are over all labels."""
+
+    text: str
+
+    def values(self, name: str, label: str = "") -> list[float]:
+        """Return the samples of a name that have a label."""
+        found = (line for line in self.text.splitlines() if re.match(rf"{name}[{{ ]", line) and label in line)
+        return [float(line.rsplit(" ", 1)[1]) for line in found]
+
+    def highest(self, name: str) -> float:
+        """Return the highest sample of a name."""
+        return max(self.values(name), default=-1)
+
+    def more(self, name: str, before: "Page", label: str = "") -> float:
+        """Return by how much the samples of a name have grown."""
+        return sum(self.values(name, label)) - sum(before.values(name, label))
+
+
+def _fires(alert: str, now: Page, before: Page) -> bool:
+    """Return whether an alert is due if it goes on like that. Those whose rules are no comparison are named."""
+    if alert == "PolicydSlow":
+        return now.more(f"{DECIDED}_bucket", before, 'le="0.1"') < 0.99 * now.more(f"{DECIDED}_count", before)
+    if alert == "PolicydSuspension":
+        return now.more("policyd_suspended_accounts", before) > 0
+    if alert == "PolicydDelaysNearTheirBound":
+        return now.highest("policyd_delayed_answers") >= 0.8 * now.highest("policyd_delayed_answers_max")
+    rule = _RULE.search(_ALERTS[alert])
+    assert rule, alert
+    name, bound = rule["name"], float(rule["bound"])
+    value = now.more(name, before) if rule["increase"] else now.highest(name)
+    return {"==": value == bound, ">=": value >= bound, ">": value > bound}[rule["is"]]
+
+
 class Seen:
     """What a daemon shows from now on. ``meanwhile`` is done again and again until it does."""
 
     def __init__(self, daemon: Process, meanwhile: Callable[[], object] = lambda: None) -> None:
         self._daemon, self._meanwhile, self._since = daemon, meanwhile, len(daemon.log)
-        self._before = {name: self._sum(name) for name in (WITHOUT_STORE, f"{DECIDED}_count", f"{DECIDED}_bucket")}
-        self._alerts = {
-            "PolicydStoreDown": lambda: daemon.metric("policyd_store_up") == 0,
-            "PolicydAnswersWithoutStore": lambda: self._more(WITHOUT_STORE) > 0,
-            "PolicydSlow": lambda: self._more(f"{DECIDED}_bucket") < 0.99 * self._more(f"{DECIDED}_count"),
-        }
+        self._before = self._page()
 
     @property
     def log(self) -> str:
@@ -54,7 +94,7 @@ class Seen:
         pieces = _row(what)
         assert not without or without in pieces
         for piece in (one for one in pieces if one != without):
-            self._until(self._alerts.get(piece) or self._shown(piece), f"{what}: {piece}")
+            self._until(partial(self._shown, piece), f"{what}: {piece}")
 
     def line(self, begin: str) -> None:
         """Wait for the one line of the README whose message begins so."""
@@ -74,15 +114,12 @@ class Seen:
 
         until(met, what)
 
-    def _shown(self, piece: str) -> Callable[[], object]:
+    def _shown(self, piece: str) -> object:
+        if piece in _ALERTS:
+            return _fires(piece, self._page(), self._before)
         if piece.startswith("policyd_"):
-            return lambda: piece in self._daemon.page("/metrics")[1]
-        return lambda: _pattern(piece).search(self.log)
+            return piece in self._page().text
+        return _pattern(piece).search(self.log)
 
-    def _more(self, name: str) -> float:
-        return self._sum(name) - self._before[name]
-
-    def _sum(self, name: str) -> float:
-        """Return a counter over all its labels; of buckets that of 0.1 s."""
-        lines = [line for line in self._daemon.page("/metrics")[1].splitlines() if line.startswith(name)]
-        return sum(float(line.split()[-1]) for line in lines if "le=" not in line or 'le="0.1"' in line)
+    def _page(self) -> Page:
+        return Page(self._daemon.page("/metrics")[1])
