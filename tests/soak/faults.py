@@ -176,7 +176,7 @@ LIMITS = {
     "user-hourly": rate(10**9, window="24h", per="user", traffic=["user"]),
     "tight-user": rate(LOGIN_MOST, window="24h", per="user", traffic=["user"]),
     "rolling": rate(ROLLING_MOST, window=f"{ROLLING_WINDOW}s"),
-    "list-size": {"kind": "size", "max": 1000},
+    "list-size": {"kind": "size", "max": 100_000},
     "list-pace": {
         "kind": "pace", "per": "list", "every": f"{EVERY * 1000:.0f}ms", "by": "answer", "delay_up_to": "500ms",
     },
