@@ -6,6 +6,7 @@ It has a network of its own, with loopback and nothing else, so that no port the
 import os
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.support.programs import require
@@ -21,13 +22,16 @@ mount --rbind /dev "$1/host/dev"
 mount -t tmpfs tmpfs "$1/host/run"
 mount -t tmpfs tmpfs "$1/host/tmp"
 ip link set lo up
-echo ready
-exec sleep infinity
 """
 
 
 class CopiedHost:
     """The copy is there between ``start`` and ``stop``; needs root."""
+
+    own: Sequence[str] = ("--mount", "--net")
+    """The namespaces that are not those of the real host."""
+    boot = "echo ready\nexec sleep infinity\n"
+    """What is done when the copy is there."""
 
     def __init__(self) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="pd", dir="/tmp")
@@ -36,9 +40,9 @@ class CopiedHost:
 
     def start(self) -> None:
         """Make the copy."""
-        own = ["--mount", "--net", "--propagation", "private"]
-        command = [require("unshare", root=True), *own, "bash", "-c", _MOUNTS, "bash", self._directory.name]
-        self._holding = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        own, script = [*self.own, "--propagation", "private"], _MOUNTS + self.boot
+        command = [require("unshare", root=True), *own, "bash", "-c", script, "bash", self._directory.name]
+        self._holding = subprocess.Popen([*self.around(), *command], stdout=subprocess.PIPE, text=True)
         assert self._holding.stdout is not None
         assert self._holding.stdout.readline() == "ready\n"
 
@@ -74,10 +78,26 @@ class CopiedHost:
         with file.open("rb") as content:
             subprocess.run(self._inside("tee", path), stdin=content, stdout=subprocess.DEVNULL, check=True, timeout=60)
 
-    def _inside(self, *command: str) -> list[str]:
+    @property
+    def pid(self) -> int:
+        """The process that holds the copy."""
         assert self._holding is not None
-        spaces = ["--target", str(self._holding.pid), "--mount", "--net"]
-        return [require("nsenter"), *spaces, "chroot", f"{self._directory.name}/host", *command]
+        return self._holding.pid
+
+    def around(self) -> list[str]:
+        """Return the command that runs the command which makes the copy."""
+        return []
+
+    def spaces(self) -> list[str]:
+        """Return the options of nsenter that lead into it."""
+        return ["--target", str(self.pid), "--mount", "--net"]
+
+    def path(self, path: str) -> Path:
+        """Return where a socket of its own can be reached from outside."""
+        return Path(f"/proc/{self.pid}/root{self._directory.name}/host{path}")
+
+    def _inside(self, *command: str) -> list[str]:
+        return [require("nsenter"), *self.spaces(), "chroot", f"{self._directory.name}/host", *command]
 
 
 def _clean() -> dict[str, str]:
