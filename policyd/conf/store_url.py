@@ -5,14 +5,15 @@
     sentinel://[USER@]HOST[:PORT],HOST[:PORT]/NAME[/DATABASE]     the master that sentinels know as NAME
     cluster://[USER@]HOST[:PORT],HOST[:PORT]                      some nodes of a cluster; the others are found
 
-``sentinel+tls`` and ``cluster+tls`` are by TLS; options follow behind a question mark, as for rediss://.
+``sentinel+tls`` and ``cluster+tls`` are by TLS; its options follow behind a question mark, as for rediss://.
 """
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-from policyd.conf.issues import shown
+from policyd.conf.issues import did_you_mean, shown
 from policyd.conf.values import Unfit
 
 _SCHEMES = ("redis", "rediss", "unix")
@@ -20,6 +21,15 @@ _SEVERAL = {"sentinel": 26379, "sentinel+tls": 26379, "cluster": 6379, "cluster+
 """The forms that name several hosts, each with the port that is meant when none is written."""
 
 PATTERN = r"^(embedded|(rediss?|unix|(sentinel|cluster)(\+tls)?)://.+)$"
+
+_BY_TLS = ("ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_keyfile")
+_OPTIONS: dict[str, tuple[str, ...]] = {
+    "redis": ("db",), "unix": ("db",), "rediss": ("db", *_BY_TLS),
+    "sentinel": (), "cluster": (), "sentinel+tls": _BY_TLS, "cluster+tls": _BY_TLS,
+}  # fmt: skip
+"""What may stand behind the question mark."""
+
+_SECURED = {"redis": "rediss", "sentinel": "sentinel+tls", "cluster": "cluster+tls"}
 
 _PLACE = re.compile(r"(?P<host>[A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?\Z", re.ASCII)
 _HIGHEST_PORT = 65_535
@@ -54,17 +64,28 @@ def store_url(written: str) -> str | Unfit:
         password = parts.password
     except ValueError:
         return Unfit(f'"{shown(written)}" is no URL', "write embedded, or redis://host:6379/0")
-    if password is not None or any("password" in option for option in parse_qs(parts.query)):
+    options = parse_qs(parts.query, keep_blank_values=True)
+    if password is not None or any("password" in option for option in options):
         return Unfit(
             "a password stands in the URL, where it gets into logs",
             "put it into a file of its own and name that in store.password_file",
         )
     if parts.scheme in _SEVERAL:
         read = several(written)
-        return read if isinstance(read, Unfit) else written
+        return read if isinstance(read, Unfit) else _unknown_option(parts.scheme, options) or written
     if parts.scheme not in _SCHEMES or not (parts.path if parts.scheme == "unix" else parts.hostname):
         return Unfit(f'"{shown(written)}" is no store', _ONE_OF_ALL)
-    return written
+    return _unknown_option(parts.scheme, options) or written
+
+
+def _unknown_option(scheme: str, options: Iterable[str]) -> Unfit | None:
+    """Return what is wrong with the first option that the scheme does not know."""
+    unknown = next((name for name in options if name not in _OPTIONS[scheme]), None)
+    if unknown is None:
+        return None
+    if unknown in _BY_TLS and scheme in _SECURED:
+        return Unfit(f"{unknown} is for TLS, which {scheme}:// is not", f"write {_SECURED[scheme]}://")
+    return Unfit(f'"{shown(unknown)}" is no option of {scheme}://', did_you_mean(unknown, _OPTIONS[scheme]))
 
 
 def several(written: str) -> Several | Unfit:
