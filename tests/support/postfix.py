@@ -64,8 +64,8 @@ class Postfix:
         """Return the number of the port of that name."""
         return self.ports[name].number
 
-    def start(self) -> None:
-        """Start, and return when every port greets with this instance's name."""
+    def start(self, around: Sequence[str] = ()) -> None:
+        """Start, by a command ``around`` it, and return when every port greets with this instance's name."""
         require("postfix", root=True)
         owner = getpwnam("postfix")
         for name in ("etc", "queue", "data", "log"):
@@ -75,7 +75,7 @@ class Postfix:
         self.policy.parent.mkdir()
         self.base.chmod(0o755)
         self.files.write(self.ports)
-        self._postfix("start")
+        self._command("postfix", "start", around=around)
         self._running = True
         self._greeted()
 
@@ -148,8 +148,10 @@ class Postfix:
     def _postfix(self, verb: str) -> None:
         self._command("postfix", verb)
 
-    def _command(self, program: str, *arguments: str, text: str = "") -> "subprocess.CompletedProcess[str]":
-        command = [shutil.which(program) or require(program), "-c", str(self.config), *arguments]
+    def _command(
+        self, program: str, *arguments: str, text: str = "", around: Sequence[str] = ()
+    ) -> "subprocess.CompletedProcess[str]":
+        command = [*around, shutil.which(program) or require(program), "-c", str(self.config), *arguments]
         done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=110, check=False)
         assert done.returncode == 0, f"{' '.join(command)}: {done.stderr or self._last_lines()}"
         return done
