@@ -9,7 +9,8 @@ import pytest
 from policyd.login_recorder import RefusedMailboxes
 from tests.support import logfmt
 from tests.support.daemon import HOUR
-from tests.support.logindaemon import BOB, LoginDaemon
+from tests.support.dovecot_client import BOB
+from tests.support.logindaemon import LoginDaemon
 from tests.support.redis import RedisServer
 from tests.support.wait import until
 

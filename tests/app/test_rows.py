@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
 from policyd.cli.client import AdminClient
 from tests.support.asker import Asker
 from tests.support.daemon import rate
+from tests.support.dovecot_client import KEY, post
 from tests.support.manual import Seen
+from tests.support.ports import free_port
 from tests.support.process import Process, configuration
 from tests.support.redis import running
 
@@ -19,27 +22,37 @@ FAN_OUT = {
 }  # fmt: skip
 LIMITS = {
     "domain-hourly": rate(100),
+    "pop-checks": {"kind": "rate", "counts": "logins", "protocols": ["pop3"], "max": 1, "window": "1h"},
     "list-pace": {"kind": "pace", "per": "list", "every": "20s", "by": "answer", "delay_up_to": "20s"},
 }
 MOST = 8
 
 
+class Site(Process):
+    """A daemon that Dovecot asks, too."""
+
+    def __init__(self, store_url: str, **sections: Any) -> None:
+        super().__init__(configuration(store_url, ["a.test", "b.test"], dict(LIMITS), **sections))
+        self.port = free_port()
+        key = self.base / "dovecot.key"
+        key.write_text(KEY)
+        key.chmod(0o600)
+        self.configuration["listen"] |= {"dovecot": f"127.0.0.1:{self.port}", "dovecot_key_file": str(key)}
+
+
 @pytest.fixture(scope="module")
-def daemon() -> Iterator[Process]:
+def daemon() -> Iterator[Site]:
     """Run a daemon with all sections that can go wrong."""
     with ExitStack() as ending:
         server = ending.enter_context(running())
         password = server.directory / "mailman.password"
         password.write_text("secret")
         password.chmod(0o600)
-        made = Process(
-            configuration(
-                server.url, ["a.test", "b.test"], dict(LIMITS),
-                listen={"max_connections": MOST}, lists={"contexts": ["mailman"]}, delay={"max": 1},
-                spam_traps={"addresses": ["old@remote.test"], "count": 9},
-                mailman={"url": "http://127.0.0.1:1/3.1", "password_file": str(password)},
-                accounts={"include": ["more.d/*.yaml"]},
-            )
+        made = Site(
+            server.url, listen={"max_connections": MOST}, lists={"contexts": ["mailman"]}, delay={"max": 1},
+            spam_traps={"addresses": ["old@remote.test"], "count": 9},
+            mailman={"url": "http://127.0.0.1:1/3.1", "password_file": str(password)},
+            accounts={"include": ["more.d/*.yaml"]},
         )  # fmt: skip
         ending.callback(made.remove)
         made.start()
@@ -132,3 +145,11 @@ def test_a_flood(daemon: Process) -> None:
         for _ in range(2 * MOST):
             ending.enter_context(daemon.asker())
         seen.row("a flood of connections, or peers that ask slowly, half, or never read")
+
+
+def test_many_mailboxes(daemon: Site) -> None:
+    """Ten that one client asks for too often."""
+    seen = Seen(daemon)
+    for number in range(20):
+        post(daemon.port, "allow", login=f"box{number // 2}@a.test")
+    seen.row("many mailboxes locked for one address")

@@ -10,7 +10,8 @@ import pytest
 
 from tests.support.command import policyd
 from tests.support.daemon import HOUR
-from tests.support.logindaemon import BOB, LoginDaemon
+from tests.support.dovecot_client import BOB
+from tests.support.logindaemon import LoginDaemon
 from tests.support.readme import blocks
 from tests.support.redis import RedisServer
 

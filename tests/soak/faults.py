@@ -15,7 +15,6 @@ from tests.soak.load import (
     BOXES,
     CALM,
     FREE,
-    KEY,
     KINDS,
     LISTS,
     LOGINS,
@@ -27,6 +26,7 @@ from tests.soak.load import (
 )
 from tests.support.asker import Asker
 from tests.support.daemon import rate
+from tests.support.dovecot_client import KEY
 from tests.support.ports import free_port
 from tests.support.process import Process, configuration
 from tests.support.redis import RedisServer, running

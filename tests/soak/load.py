@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from contextlib import closing
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -13,6 +12,7 @@ from typing import NamedTuple
 
 from tests.soak.books import Books, Open, Span
 from tests.support.asker import Asker
+from tests.support.dovecot_client import post
 
 FREE, TIGHT, ROLLING, SUSPENDED = "free.test", "tight.test", "rolling.test", "suspended.test"
 ACCOUNTS = (FREE, FREE, TIGHT, ROLLING, SUSPENDED)
@@ -20,7 +20,6 @@ CALM = "calm.test"  # mailed under only while nothing is done to anybody
 LOGINS = ("alice", "bob")
 LISTS, NEWS, MEMBERS = "lists.test", "news@lists.test", 300
 BOXES = ("ann@boxes.test", f"ann@{FREE}")
-KEY = "0123456789abcdef"
 
 PAUSE = 0.002  # seconds between two messages of one sender: the machine is to be loaded, not full
 POLICY_TIMEOUT = 1.0
@@ -178,12 +177,9 @@ class Sender(Thread):
 
     def _login(self, box: str) -> int | None:
         """Return what Dovecot is told, None for nothing."""
-        body = {"login": box, "protocol": "pop3", "remote": "192.0.2.7", "session_id": f"soak {next(_numbers)}"}
-        headers = {"X-API-Key": KEY, "Content-Type": "application/json"}
-        with closing(HTTPConnection("127.0.0.1", self._daemon.port, timeout=20)) as connection:
-            try:
-                connection.request("POST", "/dovecot?command=allow", json.dumps(body), headers)
-                status: int = json.loads(connection.getresponse().read())["status"]
-            except (OSError, HTTPException):
-                return None
+        try:
+            _, answer = post(self._daemon.port, "allow", login=box, session_id=f"soak {next(_numbers)}")
+            status: int = json.loads(answer)["status"]
+        except (OSError, HTTPException):
+            return None
         return status

@@ -1,18 +1,15 @@
 """A policyd in the test's process that a test asks about logins, as Dovecot does, and with commands."""
 
 import json
-from contextlib import closing
 from http import HTTPStatus
-from http.client import HTTPConnection
 from typing import Any
 
 from tests.support.command import policyd
 from tests.support.daemon import LocalDaemon
+from tests.support.dovecot_client import KEY, post
 from tests.support.ports import free_port
 from tests.support.process import configuration
 
-BOB = "bob@example.org"
-KEY = "0123456789abcdef"
 LIMITS: dict[str, Any] = {
     "pop-checks": {"kind": "rate", "counts": "logins", "protocols": ["pop3"], "max": 3, "window": "1h", "lock": "2h"},
     "guesses": {"kind": "rate", "counts": "failed-logins", "max": 2, "window": "1h"},
@@ -41,12 +38,7 @@ class LoginDaemon(LocalDaemon):
 
     def post(self, command: str, **fields: Any) -> tuple[int, bytes]:
         """Return HTTP status and body of an answer."""
-        body = {"login": BOB, "protocol": "pop3", "remote": "192.0.2.7", "session_id": "", "tls": False, **fields}
-        headers = {"X-API-Key": KEY, "Content-Type": "application/json"}
-        with closing(HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
-            connection.request("POST", f"/dovecot?command={command}", json.dumps(body), headers)
-            response = connection.getresponse()
-            return response.status, response.read()
+        return post(self.port, command, **fields)
 
     def login(self, times: int = 1, **fields: Any) -> list[int]:
         """Log in with the right password."""
