@@ -166,6 +166,7 @@ class ConfigInForce:
 
     def _loaded(self, config: Config) -> list[str]:
         """Log the included files that are bad, and return the same lines."""
+        # By the host's clock, as all timestamps that Prometheus compares with its own; nothing is decided by it.
         self._metrics.config_loaded(time.time(), len(config.stale))
         lines = [str(issue) for issue in config.stale_issues]
         for file in config.stale:

@@ -98,7 +98,7 @@ def moment_written(written: str) -> int:
     """Return the moment that was written, in ms since the epoch: a duration from now, or a date in local time."""
     if not written:
         return 0
-    now = datetime.now(UTC)
+    now = datetime.now(UTC)  # by the clock that the admin reads; the daemon answers with the moment
     length = duration(written)
     if length is not None:
         return int(now.timestamp() * 1000) + length
