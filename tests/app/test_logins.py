@@ -77,15 +77,19 @@ def test_a_client_that_guesses(serve: Serve, capfd: pytest.CaptureFixture[str]) 
     ] * 3
 
 
+def would(site: LoginDaemon) -> list[str]:
+    """Return the limits that would have refused somebody."""
+    return sorted(gauge["limit"] for gauge in site.ask("/v1/status", would_refuse=1)["gauges"])
+
+
 def test_observed_logins(serve: Serve, capfd: pytest.CaptureFixture[str]) -> None:
     """In mode observe the line says what would have been answered; status knows whom it would have hit."""
     site = serve(mode="observe")
     site.fail(3)
     assert site.login(4) == [0] * 4
-    would = until(lambda: site.ask("/v1/status", would_refuse=1)["gauges"], "the index is written")
+    until(lambda: would(site) == ["guesses", "pop-checks"], "the index is written")
     found = lines(site, capfd)
 
-    assert sorted(gauge["limit"] for gauge in would) == ["guesses", "pop-checks"]
     assert [(line["action"], line["limit"], line["observed"]) for line in found] == [
         ("accept", "guesses", "reject"), ("accept", "pop-checks", "reject"),
     ]  # fmt: skip

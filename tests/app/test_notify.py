@@ -66,10 +66,10 @@ def test_its_life(daemon: Process, manager: Manager) -> None:
     reload = [manager.told(), manager.told()]
     daemon.signal(signal.SIGTERM)
 
-    assert ready == ["READY=1", "STATUS=1 domains, mode enforce"]
+    assert ready == ["READY=1", "STATUS=1 domain, mode enforce"]
     assert [message[0] for message in reload] == ["RELOADING=1", "READY=1"]
     assert reload[0][1].startswith("MONOTONIC_USEC=")
-    assert reload[1][1] == "STATUS=1 domains, mode observe"
+    assert reload[1][1] == "STATUS=1 domain, mode observe"
     assert manager.told() == ["STOPPING=1"]
     assert daemon.ended() == 0
 

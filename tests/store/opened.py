@@ -73,6 +73,8 @@ class Opened:
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
         def done(outcome: Outcome | StoreError) -> None:
+            if future.done():  # who waited was cancelled
+                return
             if isinstance(outcome, StoreError):
                 future.set_exception(outcome)
             else:
