@@ -26,6 +26,17 @@ PASSES, CALLS = 7, 10_000
 BENCHMARKED = 60_000
 MEMBERS = (1_000, 100_000)
 _TWO = b"redis.call('INCRBY', KEYS[1], ARGV[1]) return redis.call('EXPIRE', KEYS[1], ARGV[2])"
+_COMMANDS = b"""
+redis.call('TIME')
+redis.call('EXISTS', KEYS[1], KEYS[2])
+for number = 3, #KEYS do
+  redis.call('GET', KEYS[number])
+  redis.call('SETRANGE', KEYS[number], '0', '012345678901234567890123')
+end
+redis.call('SET', KEYS[1], string.rep('x', 64 + 32 * (#KEYS - 2)), 'PX', '3600000')
+"""
+"""What a decision asks of Redis when its counters are there, with nothing judged and nothing replied."""
+
 _MINUTE, _DAY = 60_000, 86_400_000
 
 Words = tuple[bytes, ...]
@@ -55,8 +66,8 @@ def usec(
 
 
 def beside_two_commands(client: redis_py.Redis) -> str:
-    """Return a table of the script with one and four limits, and of a script of two commands."""
-    script, two = client.script_load(Script().text), client.script_load(_TWO)
+    """Return a table of the script under some limits, of its commands alone, and of a script of two commands."""
+    script, commands, two = (client.script_load(text) for text in (Script().text, _COMMANDS, _TWO))
     found: dict[str, list[float]] = {}
     for _ in range(PASSES):
         client.flushall()
@@ -64,8 +75,10 @@ def beside_two_commands(client: redis_py.Redis) -> str:
         found.setdefault("two commands: INCRBY, EXPIRE", []).append(plain)
         for limits in (1, 2, 4):
             client.flushall()
-            name = f"a decision under {limits} limit{'s' * (limits > 1)}"
-            found.setdefault(name, []).append(usec(client, script, partial(words, limits)))
+            name = f"{limits} limit{'s' * (limits > 1)}"
+            found.setdefault(f"a decision under {name}", []).append(usec(client, script, partial(words, limits)))
+            alone = usec(client, commands, partial(words, limits), start=CALLS)
+            found.setdefault(f"the commands of it alone, {name}", []).append(alone)
     base, *_ = (median(values) for values in found.values())
     rows = [(name, f"{median(values):.1f}", f"{median(values) / base:.1f}") for name, values in found.items()]
     return report.table(("script", "us a call", "times the two commands"), rows)
