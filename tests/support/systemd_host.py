@@ -15,8 +15,8 @@ from tests.support.wait import until
 ROOT = Path(__file__).parents[2]
 UNITS = "/etc/systemd/system"
 
-# Of the units of the host none is left that a target would start. Checkout and interpreter may be in a home, or on file
-# systems of their own.
+# Of the units of the host none is left that a target would start. Checkout and interpreter may be in a home, in /tmp,
+# which the copy has of its own, or on other file systems.
 _BOOT = f"""
 cd "$1/host"
 mount -t sysfs sysfs sys
@@ -28,7 +28,11 @@ printf '[Unit]\\nDescription=nothing\\n' > etc/systemd/system/nothing.target
 printf '#!/bin/sh\\nexec %s "$@"\\n' {shlex.quote(str(PROGRAM))} > usr/local/bin/policyd
 chmod 755 usr/local/bin/policyd
 for directory in {shlex.quote(str(ROOT))} {shlex.quote(sys.prefix)} {shlex.quote(sys.base_prefix)}; do
-    [ "$(stat -c %d "$directory")" = "$(stat -c %d /)" ] || mount --rbind "$directory" ".$directory"
+    if ! [ -e ".$directory" ] || [ "$(stat -c %d "$directory")" != "$(stat -c %d /)" ]; then
+        mkdir -p ".$directory"
+        mount --rbind "$directory" ".$directory"
+        directory=$(dirname "$directory")
+    fi
     while [ "$directory" != / ]; do chmod o+rx ".$directory"; directory=$(dirname "$directory"); done
 done
 id --user policyd > /dev/null 2>&1 || chroot . useradd --system policyd
