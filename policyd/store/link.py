@@ -121,13 +121,12 @@ class Link(asyncio.Protocol):
     # sending
 
     def _send(self, waiter: _Waiter) -> None:
-        alone = not self._waiters  # nobody would join it before the end of the tick
+        if not self._out:
+            self._loop.call_soon(self._flush)
         self._out.append(hiredis.pack_command(waiter.args))  # type: ignore[arg-type]  # its stub knows no variadic tuple
         self._waiters.append(waiter)
-        if alone or len(self._out) >= _WORTH_A_WRITE:
+        if len(self._out) >= _WORTH_A_WRITE:
             self._write_now()
-        if len(self._out) == 1:
-            self._loop.call_soon(self._flush)
 
     def _write_now(self) -> None:
         """Write past the transport, which waits for the end of the tick, where nothing waits in it and it is no TLS."""
