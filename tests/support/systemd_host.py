@@ -16,13 +16,13 @@ ROOT = Path(__file__).parents[2]
 UNITS = "/etc/systemd/system"
 
 # Of the units of the host none is left that a target would start. Checkout and interpreter may be in a home, in /tmp,
-# which the copy has of its own, or on other file systems.
+# which the copy and each service have of their own, or on other file systems.
 _BOOT = f"""
 cd "$1/host"
 mount -t sysfs sysfs sys
 mount -t cgroup2 cgroup2 sys/fs/cgroup
 rm -rf lib/systemd/system/*.target.wants etc/systemd/system lib/systemd/system-generators
-mkdir -p etc/systemd/system etc/policyd var/lib/policyd
+mkdir -p etc/systemd/system/policyd.service.d etc/policyd var/lib/policyd
 cp {shlex.quote(str(ROOT))}/systemd/* etc/systemd/system
 printf '[Unit]\\nDescription=nothing\\n' > etc/systemd/system/nothing.target
 printf '#!/bin/sh\\nexec %s "$@"\\n' {shlex.quote(str(PROGRAM))} > usr/local/bin/policyd
@@ -31,11 +31,13 @@ for directory in {shlex.quote(str(ROOT))} {shlex.quote(sys.prefix)} {shlex.quote
     if ! [ -e ".$directory" ] || [ "$(stat -c %d "$directory")" != "$(stat -c %d /)" ]; then
         mkdir -p ".$directory"
         mount --rbind "$directory" ".$directory"
+        printf '[Service]\\nBindReadOnlyPaths=%s\\n' "$directory" >> etc/systemd/system/policyd.service.d/checkout.conf
         directory=$(dirname "$directory")
     fi
     while [ "$directory" != / ]; do chmod o+rx ".$directory"; directory=$(dirname "$directory"); done
 done
 id --user policyd > /dev/null 2>&1 || chroot . useradd --system policyd
+cp -r etc/systemd/system/policyd.service.d etc/systemd/system/policyd@.service.d
 echo ready
 exec chroot . env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin \\
     /lib/systemd/systemd --unit=nothing.target --log-target=null --default-standard-output=null
