@@ -14,7 +14,7 @@ from tests.support.wait import until
 
 _ROOT = Path(__file__).parents[2]
 _README = (_ROOT / "README.md").read_text("utf-8")
-_CHAPTER = _README.partition("### When things break")[2].partition("\n### ")[0]
+_CHAPTER = _README.partition("\n## When things break")[2].partition("\n## ")[0]
 _ROWS = [re.split(r" *\|(?: |$)", line)[1:] for line in _CHAPTER.splitlines() if line.startswith("| ")]
 _LINES = [cells[0].strip("`") for cells in _ROWS if cells[0].startswith("`level=")]
 _CODE = re.compile(r"`([^`]+)`")
