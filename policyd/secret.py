@@ -16,6 +16,7 @@ CREDENTIAL = "credential:"
 CREDENTIAL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\Z")
 
 _MOST, _LEAST_KEY = 1024, 16
+_MOST_PEM = 1_048_576
 
 
 def read_password(named: str, what: str = "password") -> str:
@@ -30,13 +31,29 @@ def read_password(named: str, what: str = "password") -> str:
     return password
 
 
-def read_key(named: str) -> bytes:
+def read_key(named: str, made_by: str = "policyd init-key") -> bytes:
     """Return the key that a file holds, of 16 bytes or more. Raises SecretError."""
-    cure = f"policyd init-key --file {named}"
+    cure = f"{made_by} --file {named}"
     key = _read(named, cure).strip()
     if len(key) < _LEAST_KEY:
         raise SecretError(named, f"it has fewer than {_LEAST_KEY} bytes", f"{cure} --force")
     return key
+
+
+def read_token(named: str) -> bytes:
+    """Return the token of whoever reads the metrics, a key like any other. Raises SecretError."""
+    return read_key(named, "policyd init-key --metrics")
+
+
+def read_certificate(named: str) -> None:
+    """Look at a file that TLS needs: the certificate of an authority, one of ours, or its key. Raises SecretError."""
+    try:
+        with Path(named).open("rb") as file:
+            held = file.read(_MOST_PEM)
+    except OSError as error:
+        raise SecretError(named, *_unreadable(error, Path(named), "write it there, or name another")) from error
+    if b"-----BEGIN " not in held:
+        raise SecretError(named, "it holds no certificate and no key", "write it there as PEM")
 
 
 def secret_path(named: str, environ: Mapping[str, str] = os.environ) -> Path:
@@ -48,7 +65,7 @@ def secret_path(named: str, environ: Mapping[str, str] = os.environ) -> Path:
         return Path(named)
     directory, name = environ.get("CREDENTIALS_DIRECTORY"), named.removeprefix(CREDENTIAL)
     if not directory:
-        cure = f"LoadCredential={name}:/etc/policyd/{name} in the unit"
+        cure = f"LoadCredential={name}:FILE in policyd.service, and in policyd@.service"
         raise SecretError(named, "systemd passes no credentials", cure)
     return Path(directory) / name
 
@@ -58,11 +75,17 @@ def _read(named: str, cure: str) -> bytes:
     try:
         with path.open("rb") as file:
             mode, held = os.fstat(file.fileno()).st_mode, file.read(_MOST)
-    except FileNotFoundError as error:
-        raise SecretError(named, "the file is not there", cure) from error
     except OSError as error:
-        why = f"it cannot be read: {error.strerror or error}"
-        raise SecretError(named, why, f"chgrp policyd {path} && chmod 0640 {path}") from error
+        raise SecretError(named, *_unreadable(error, path, cure)) from error
     if mode & stat.S_IRWXO:
         raise SecretError(named, "every user may read it", f"chmod 0640 {path}")
     return held
+
+
+def _unreadable(error: OSError, path: Path, absent: str) -> tuple[str, str]:
+    """Return why a file cannot be read and the cure, which is ``absent`` where there is none."""
+    if isinstance(error, FileNotFoundError):
+        return "the file is not there", absent
+    if isinstance(error, IsADirectoryError):
+        return "it is a directory", "name the file in it"
+    return f"it cannot be read: {error.strerror or error}", f"chgrp policyd {path} && chmod 0640 {path}"

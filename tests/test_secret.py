@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from policyd.errors import SecretError
-from policyd.secret import read_key, read_password, secret_path
+from policyd.secret import read_certificate, read_key, read_password, read_token, secret_path
 from tests.support.person import as_user
 from tests.support.programs import require
 
@@ -47,7 +47,7 @@ def test_a_credential_that_nobody_passes() -> None:
     with pytest.raises(SecretError) as caught:
         secret_path("credential:redis", {})
 
-    cure = "LoadCredential=redis:/etc/policyd/redis in the unit"
+    cure = "LoadCredential=redis:FILE in policyd.service, and in policyd@.service"
     assert str(caught.value) == f"credential:redis: systemd passes no credentials ({cure})"
 
 
@@ -78,7 +78,7 @@ def test_a_file_that_is_not_there(file: Path) -> None:
 
 
 def test_a_file_that_may_not_be_read(file: Path) -> None:
-    """Or cannot, as a directory."""
+    """A directory would be harmed by the cure of a file."""
     require("true", root=True)
     cure = f"chgrp policyd {file} && chmod 0640 {file}"
     for directory in (file, *file.parents[:4]):
@@ -87,7 +87,7 @@ def test_a_file_that_may_not_be_read(file: Path) -> None:
     assert as_user(NOBODY, lambda: refused(file)) == f"it cannot be read: Permission denied ({cure})"
     file.unlink()
     file.mkdir(mode=0o700)
-    assert refused(file) == f"it cannot be read: Is a directory ({cure})"
+    assert refused(file) == "it is a directory (name the file in it)"
 
 
 @pytest.mark.parametrize(
@@ -103,3 +103,28 @@ def test_what_is_none(file: Path, held: bytes, key: bool, why: str) -> None:
     """An empty password would log in nobody, and a short key can be guessed."""
     file.write_bytes(held)
     assert refused(file, key=key).startswith(f"{why} (")
+
+
+def test_a_token_is_made_by_the_command_that_prints_its_lines(file: Path) -> None:
+    """Those of Dovecot would be of no use for it."""
+    file.unlink()
+    with pytest.raises(SecretError, match=rf"\(policyd init-key --metrics --file {file}\)"):
+        read_token(str(file))
+
+
+@pytest.mark.parametrize(
+    ("held", "why"),
+    [
+        (None, "the file is not there (write it there, or name another)"),
+        ("0123", "it holds no certificate and no key (write it there as PEM)"),
+    ],
+)
+def test_what_tls_cannot_use(file: Path, held: str | None, why: str) -> None:
+    """The error names the file, which those of TLS do not."""
+    file.unlink()
+    if held is not None:
+        file.write_text(held)
+    with pytest.raises(SecretError) as caught:
+        read_certificate(str(file))
+
+    assert str(caught.value) == f"{file}: {why}"

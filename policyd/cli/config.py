@@ -13,7 +13,7 @@ from policyd.audit.dovecot import audit_dovecot, refused
 from policyd.audit.finding import Finding, Severity
 from policyd.audit.mailman import audit_mailman
 from policyd.audit.postfix import audit, render
-from policyd.audit.secrets import audit_secrets
+from policyd.audit.secrets import audit_secrets, unseen_secrets
 from policyd.audit.view import read_postfix
 from policyd.cli.client import AdminClient
 from policyd.cli.output import (
@@ -32,9 +32,9 @@ from policyd.cli.output import (
 from policyd.clock import SystemClock
 from policyd.conf.diff import changes
 from policyd.conf.jsonschema import json_schema
-from policyd.conf.load import load
+from policyd.conf.load import load, read
 from policyd.conf.schema import Config
-from policyd.errors import ConfigError, DaemonError, ToolError
+from policyd.errors import DaemonError, Issue, ToolError
 from policyd.over import Over
 from policyd.plural import plural
 from policyd.policy.lowered import Lowered, lowered
@@ -78,25 +78,22 @@ def check(  # noqa: PLR0917  # the options of a command
     if postfix_directory:
         # What accounts.hosted asks of Postfix is of the same instance (postconf(1)).
         os.environ["MAIL_CONFIG"] = postfix_directory
-    try:
-        loaded = load(config)
-    except ConfigError as error:
-        if json:
-            print_json({"issues": [str(issue) for issue in error.issues], "findings": [], "notes": []})
-            raise typer.Exit(PROBLEM) from error
-        with reported():
-            raise
+    loaded, mistakes = read(config)
+    secrets = audit_secrets(loaded) if loaded else []
+    if loaded is None or mistakes:
+        _print_mistakes(sorted([*mistakes, *secrets]), json=json)
+        raise typer.Exit(PROBLEM)
     findings: list[Finding] = []
     if postfix or postfix_directory:
         with reported():
             findings += audit(loaded, read_postfix(postfix_directory or None))
     if dovecot or dovecot_file:
         findings += _audited_dovecot(loaded, dovecot_file)
-    notes = sums(loaded)
+    notes = [*unseen_secrets(loaded), *sums(loaded)]
     if mailman:
         audited = asyncio.run(audit_mailman(loaded))
         findings, notes = findings + audited.findings, notes + audited.notes
-    issues = [str(issue) for issue in (*loaded.stale_issues, *audit_secrets(loaded))]
+    issues = [str(issue) for issue in (*loaded.stale_issues, *secrets)]
     if json:
         print_json({"issues": issues, "findings": [asdict(finding) for finding in findings], "notes": notes})
     else:
@@ -109,6 +106,14 @@ def check(  # noqa: PLR0917  # the options of a command
         raise typer.Exit(PROBLEM)
 
 
+def _print_mistakes(issues: list[Issue], *, json: bool) -> None:
+    lines = [str(issue) for issue in issues]
+    if json:
+        print_json({"issues": lines, "findings": [], "notes": []})
+    else:
+        print("\n".join(lines), file=sys.stderr)
+
+
 def _audited_dovecot(config: Config, file: str) -> list[Finding]:
     try:
         return audit_dovecot(read_served(config), read_dovecot(file))
@@ -118,7 +123,7 @@ def _audited_dovecot(config: Config, file: str) -> list[Finding]:
 
 def _print_check(path: str, config: Config, issues: list[str], findings: list[Finding], notes: list[str]) -> None:
     for line in issues:
-        print(line)
+        print(line, file=sys.stderr)
     if not issues:
         limits, plans = plural(len(config.limits), "limit"), plural(len(config.plans), "plan")
         domains = plural(len(config.accounts.plans), "domain")

@@ -1,4 +1,4 @@
-"""``policyd init-key``: make the key that Dovecot shows."""
+"""``policyd init-key``: make the key that Dovecot shows, or the token of whoever reads the metrics."""
 
 import os
 import shutil
@@ -12,11 +12,11 @@ import typer
 
 from policyd.cli.output import PROBLEM
 
-_DEFAULT = "/etc/policyd/dovecot.key"
+_DEFAULT, _TOKEN = "/etc/policyd/dovecot.key", "/etc/policyd/metrics.token"
 _DAEMON = "policyd"
 _MODE = 0o640
 
-_LINES = """\
+_DOVECOT_LINES = """\
 # into policyd.yaml
 listen:
   dovecot: "127.0.0.1:10032"
@@ -29,19 +29,36 @@ auth_policy_hash_nonce = any-text-of-your-own
 auth_policy_check_before_auth = no
 """
 
+_METRICS_LINES = """\
+# into policyd.yaml
+listen:
+  metrics_token_file: {file}
+
+# a copy that Prometheus may read, as credentials_file of its job names it
+install -m 0640 -g prometheus {file} /etc/prometheus/policyd.token
+"""
+
 
 def init_key(
-    file: Annotated[str, typer.Option("--file", metavar="FILE", help="Where the key goes.")] = _DEFAULT,
+    file: Annotated[
+        str, typer.Option("--file", metavar="FILE", help=f"Where it goes, instead of {_DEFAULT} or {_TOKEN}.")
+    ] = "",
+    metrics: Annotated[bool, typer.Option("--metrics", help="Make the token of metrics_token_file.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a key that is there.")] = False,
 ) -> None:
     """Make a key for Dovecot, which policyd's user and root may read, and print the lines to write.
 
     Without it every script of this host could ask as Dovecot does, and lock any mailbox. After a
-    key was replaced: systemctl reload policyd dovecot.
+    key was replaced: systemctl reload policyd dovecot. With --metrics it is the token of Prometheus.
 
-    For example: policyd init-key
+    For example:
+
+    policyd init-key
+
+    policyd init-key --metrics
     """
-    path = Path(file).absolute()
+    usual, lines = (_TOKEN, _METRICS_LINES) if metrics else (_DEFAULT, _DOVECOT_LINES)
+    path = Path(file or usual).absolute()
     try:
         _write(path, force=force)
     except FileExistsError as error:
@@ -51,7 +68,7 @@ def init_key(
         print(f"policyd: {path}: {error.strerror or error}", file=sys.stderr)
         raise typer.Exit(PROBLEM) from error
     print(f"made {path}\n")
-    print(_LINES.format(file=path), end="")
+    print(lines.format(file=path), end="")
 
 
 def _write(path: Path, *, force: bool) -> None:

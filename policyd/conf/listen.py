@@ -183,11 +183,15 @@ def listen(values: Values, at: At) -> Listen:
     )
 
 
-def store(values: Values) -> StoreSettings:
-    """Return how the store is reached."""
+def store(values: Values, at: At) -> StoreSettings:
+    """Return how the store is reached; the password of sentinels without sentinels is reported."""
     default = StoreSettings()
+    url = values.get(URL, default.url)
+    if values.get(SENTINEL_PASSWORD_FILE, "") and URL.name not in values.flawed and not url.startswith("sentinel"):
+        problem, cure = "store.url names no sentinels, and this is their password", "remove it, or write password_file:"
+        at.key(SENTINEL_PASSWORD_FILE.name).report(values.place_of(SENTINEL_PASSWORD_FILE), problem, cure)
     return StoreSettings(
-        url=values.get(URL, default.url),
+        url=url,
         password_file=values.get(PASSWORD_FILE, default.password_file),
         sentinel_password_file=values.get(SENTINEL_PASSWORD_FILE, default.sentinel_password_file),
         directory=values.get(DIRECTORY, default.directory),

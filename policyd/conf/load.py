@@ -40,11 +40,17 @@ def load(path: str | Path, state_directory: str | None = None) -> Config:
         ConfigError: with all mistakes of all files, sorted by file and line.
 
     """
+    config, issues = read(path, state_directory)
+    if config is None or issues:
+        raise ConfigError(issues)
+    return config
+
+
+def read(path: str | Path, state_directory: str | None = None) -> tuple[Config | None, list[Issue]]:
+    """Return what can be read of a configuration file, for looking only while there are mistakes, and all of these."""
     issues: list[Issue] = []
     config = _config(str(path), state_directory, issues)
-    if config is None or issues:
-        raise ConfigError(sorted(issues))
-    return config
+    return config, sorted(issues)
 
 
 def _config(path: str, state_directory: str | None, issues: list[Issue]) -> Config | None:
@@ -57,18 +63,18 @@ def _config(path: str, state_directory: str | None, issues: list[Issue]) -> Conf
     values = sections.ROOT.read(root, at) if root is not None else None
     if values is None:
         return None
-    settings = static.store(values.get(sections.STORE_KEY, NOTHING))
+    settings = static.store(values.get(sections.STORE_KEY, NOTHING), at.key("store"))
     copies = Copies(Path(state_directory or settings.directory) / INCLUDES)
     listen = static.listen(values.get(sections.LISTEN_KEY, NOTHING), at.key("listen"))
     mode, terms = values.get(sections.MODE, Mode.ENFORCE), _rules(values, listen, issues)
-    read = accounts(path, values.get(sections.ACCOUNTS_KEY, _absent(values)), terms, copies, at.key("accounts"))
+    named = accounts(path, values.get(sections.ACCOUNTS_KEY, _absent(values)), terms, copies, at.key("accounts"))
     watched, told = values.maybe(sections.DNS_KEY), values.maybe(sections.NOTIFY_KEY)
     software = values.maybe(sections.MAILMAN_KEY)
     config = Config(
         mode=mode,
         listen=listen,
         store=settings,
-        accounts=read.accounts,
+        accounts=named.accounts,
         exempt=sections.exempt(values.get(sections.EXEMPT_KEY, NOTHING)),
         lists=lists(values.get(sections.LISTS_KEY, NOTHING), at.key("lists")),
         schedules={
@@ -79,13 +85,13 @@ def _config(path: str, state_directory: str | None, issues: list[Issue]) -> Conf
         relayed=terms.relayed(),
         failed_logins=terms.failed_logins(),
         delay=sections.delay(values.get(sections.DELAY_KEY, NOTHING)),
-        spam_traps=spam_traps(values.get(sections.SPAM_TRAPS_KEY, NOTHING), read.accounts.delimiter, mode),
+        spam_traps=spam_traps(values.get(sections.SPAM_TRAPS_KEY, NOTHING), named.accounts.delimiter, mode),
         log_accepted=values.get(sections.LOG_KEY, NOTHING).get(sections.ACCEPTED, False),
-        files=_absolute([path, *read.files]),
-        stale=tuple(read.included.stale),
-        left_out=tuple(read.included.left_out),
-        stale_issues=tuple(sorted(read.included.issues)),
-        maps=_absolute(read.maps),
+        files=_absolute([path, *named.files]),
+        stale=tuple(named.included.stale),
+        left_out=tuple(named.included.left_out),
+        stale_issues=tuple(sorted(named.included.issues)),
+        maps=_absolute(named.maps),
         dns=dns(watched, at.key("dns")) if watched is not None else None,
         mailman=mailman(software) if software is not None else None,
         notify=notify(told) if told is not None else None,
@@ -94,7 +100,7 @@ def _config(path: str, state_directory: str | None, issues: list[Issue]) -> Conf
         secrets=secret_files(values),
     )
     if not issues:
-        copies.keep(read.included.good, set(read.included.stale))
+        copies.keep(named.included.good, set(named.included.stale))
     return config
 
 

@@ -1,7 +1,8 @@
-"""Which files the configuration names for passwords, keys and tokens."""
+"""Which files the configuration names for passwords, keys, tokens and certificates."""
 
 from policyd.conf import listen, mailman, notify, sections
-from policyd.conf.secret_file import SecretFile
+from policyd.conf.secret_file import Secret, SecretFile
+from policyd.conf.store_url import tls_files
 from policyd.conf.structures import NOTHING, Values
 
 
@@ -10,15 +11,17 @@ def secret_files(root: Values) -> tuple[SecretFile, ...]:
     listening, store = root.get(sections.LISTEN_KEY, NOTHING), root.get(sections.STORE_KEY, NOTHING)
     hook = root.get(sections.NOTIFY_KEY, NOTHING).get(notify.WEBHOOK, NOTHING)
     keys = (
-        ("listen", listening, listen.DOVECOT_KEY_FILE, True),
-        ("listen", listening, listen.METRICS_TOKEN_FILE, True),
-        ("store", store, listen.PASSWORD_FILE, False),
-        ("store", store, listen.SENTINEL_PASSWORD_FILE, False),
-        ("mailman", root.get(sections.MAILMAN_KEY, NOTHING), mailman.PASSWORD_FILE, False),
-        ("notify.webhook", hook, notify.SECRET_FILE, False),
+        ("listen", listening, listen.DOVECOT_KEY_FILE, Secret.KEY),
+        ("listen", listening, listen.METRICS_TOKEN_FILE, Secret.TOKEN),
+        ("store", store, listen.PASSWORD_FILE, Secret.PASSWORD),
+        ("store", store, listen.SENTINEL_PASSWORD_FILE, Secret.PASSWORD),
+        ("mailman", root.get(sections.MAILMAN_KEY, NOTHING), mailman.PASSWORD_FILE, Secret.PASSWORD),
+        ("notify.webhook", hook, notify.SECRET_FILE, Secret.PASSWORD),
     )
-    return tuple(
-        SecretFile(f"{path}.{key.name}", file, values.place_of(key), is_key)
-        for path, values, key, is_key in keys
+    named = tuple(
+        SecretFile(f"{path}.{key.name}", file, values.place_of(key), kind)
+        for path, values, key, kind in keys
         if (file := values.get(key, ""))
     )
+    files, place = tls_files(store.get(listen.URL, "")), store.place_of(listen.URL)
+    return (*named, *(SecretFile("store.url", file, place, Secret.CERTIFICATE) for file in files))

@@ -9,20 +9,22 @@
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from policyd.conf.issues import did_you_mean, shown
 from policyd.conf.values import Unfit
 
 _SCHEMES = ("redis", "rediss", "unix")
+_PORT = 6379
 _SEVERAL = {"sentinel": 26379, "sentinel+tls": 26379, "cluster": 6379, "cluster+tls": 6379}
 """The forms that name several hosts, each with the port that is meant when none is written."""
 
 PATTERN = r"^(embedded|(rediss?|unix|(sentinel|cluster)(\+tls)?)://.+)$"
 
-_BY_TLS = ("ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_keyfile")
+_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+_BY_TLS = (*_FILES, "ssl_cert_reqs", "ssl_check_hostname")
 _OPTIONS: dict[str, tuple[str, ...]] = {
     "redis": ("db",), "unix": ("db",), "rediss": ("db", *_BY_TLS),
     "sentinel": (), "cluster": (), "sentinel+tls": _BY_TLS, "cluster+tls": _BY_TLS,
@@ -75,7 +77,32 @@ def store_url(written: str) -> str | Unfit:
         return read if isinstance(read, Unfit) else _unknown_option(parts.scheme, options) or written
     if parts.scheme not in _SCHEMES or not (parts.path if parts.scheme == "unix" else parts.hostname):
         return Unfit(f'"{shown(written)}" is no store', _ONE_OF_ALL)
-    return _unknown_option(parts.scheme, options) or written
+    wrong = _not_single(parts, options)
+    return wrong or _unknown_option(parts.scheme, options) or written
+
+
+def tls_files(written: str) -> tuple[str, ...]:
+    """Return the files that the options of a good ``store.url`` name."""
+    options = parse_qs(urlsplit(written).query)
+    return tuple(file for option in _FILES for file in options.get(option, ()))
+
+
+def _not_single(parts: SplitResult, options: Mapping[str, list[str]]) -> Unfit | None:
+    """Return what is wrong with the URL of one server: its host, its port or its database."""
+    user, at, host = parts.netloc.rpartition("@")
+    database = parts.path.strip("/")
+    if parts.scheme == "unix":
+        if host:
+            path = f"unix://{user}{at}/{host}{parts.path}"
+            return Unfit(f'the path "{shown(host + parts.path)}" does not begin at /', f"write {shown(path)}")
+        database = ""
+    elif _place(host, _PORT) is None:
+        return Unfit(f'"{shown(host)}" is no host with a port', f"write {parts.scheme}://host:{_PORT}/0")
+    for number in (database, *options.get("db", ())):
+        if number and not (number.isascii() and number.isdecimal()):
+            example = f"unix://{parts.path}?db=0" if parts.scheme == "unix" else f"{parts.scheme}://{host}/0"
+            return Unfit(f'"{shown(number)}" is no number of a database', f"write {shown(example)}")
+    return None
 
 
 def _unknown_option(scheme: str, options: Iterable[str]) -> Unfit | None:
@@ -96,11 +123,10 @@ def several(written: str) -> Several | Unfit:
     example = f"write {_EXAMPLES[kind]}"
     places: list[tuple[str, int]] = []
     for one in hosts.split(","):
-        found = _PLACE.match(one)
-        port = int(found["port"] or _SEVERAL[parts.scheme]) if found else 0
-        if found is None or not 0 < port <= _HIGHEST_PORT:
+        place = _place(one, _SEVERAL[parts.scheme])
+        if place is None:
             return Unfit(f'"{shown(one)}" is no host with a port', example)
-        places.append((found["host"].strip("[]"), port))
+        places.append(place)
     first, *rest = parts.path.strip("/").split("/")
     if kind == "cluster":
         if parts.path not in {"", "/", "/0"}:
@@ -111,3 +137,10 @@ def several(written: str) -> Several | Unfit:
     if len(rest) > 1 or not all(number.isascii() and number.isdecimal() for number in rest):
         return Unfit(f'"{shown("/".join(rest))}" is no number of a database', f"{example} or {_EXAMPLES[kind]}/0")
     return Several(True, bool(secured), tuple(places), user, first, int(rest[0]) if rest else 0, parts.query)
+
+
+def _place(written: str, usual: int) -> tuple[str, int] | None:
+    """Return a host and its port, the usual one when none is written; None when it is no such thing."""
+    found = _PLACE.match(written)
+    port = int(found["port"] or usual) if found else 0
+    return (found["host"].strip("[]"), port) if found and 0 < port <= _HIGHEST_PORT else None

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from redis.connection import parse_url
 
+from policyd.secret import read_certificate
 from policyd.store.link import Args, Connect
 
 
@@ -50,7 +51,10 @@ def tcp(host: str, port: int, context: ssl.SSLContext | None) -> Connect:
 
 
 def tls(options: dict[str, Any]) -> ssl.SSLContext:
-    """Return the context of TLS that the options of a URL ask for. Raises OSError."""
+    """Return the context of TLS that the options of a URL ask for. Raises SecretError, OSError."""
+    for option in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
+        if file := options.get(option):
+            read_certificate(file)
     context = ssl.create_default_context(cafile=options.get("ssl_ca_certs"))
     if options.get("ssl_check_hostname") is False or options.get("ssl_cert_reqs") == "none":
         context.check_hostname = False

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from policyd.audit.secrets import audit_secrets
+from policyd.audit.secrets import audit_secrets, unseen_secrets
 from policyd.conf.load import load
 
 FILE = """\
@@ -46,8 +46,13 @@ def found(secrets: Path, sentinel: str) -> list[str]:
 
 
 def test_good_secrets(secrets: Path) -> None:
-    """Nothing is found; what only the unit has is not looked for."""
+    """Nothing is found; what only the unit has is not looked for, and that is said."""
     assert found(secrets, f"{secrets}/sentinel") == found(secrets, "credential:sentinel") == []
+    (note,) = unseen_secrets(load(secrets / "policyd.yaml"))
+    assert note == (
+        "store.sentinel_password_file: credential:sentinel is not looked at: "
+        "only the unit has it (LoadCredential= in policyd.service)"
+    )
 
 
 def test_each_that_the_daemon_would_not_take(secrets: Path) -> None:

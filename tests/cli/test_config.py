@@ -95,11 +95,11 @@ def test_check_bad_include(good: Path) -> None:
     more = good.parent / "more.d" / "x.yaml"
     more.parent.mkdir()
     more.write_text("domains: {example.com: {plan: shored}}\n")
-    code, output, _ = run("check", "--config", good)
+    code, _, errors = run("check", "--config", good)
 
     assert code == 1
-    assert output.startswith(f"{more}:1:")
-    assert "(did you mean shared" in output
+    assert errors.startswith(f"{more}:1:")
+    assert "(did you mean shared" in errors
 
 
 def test_check_postfix(good: Path) -> None:
@@ -138,10 +138,30 @@ def test_check_dovecot_without_one(good: Path) -> None:
 
     code, output, errors = run("check", "--config", good)
 
-    assert (code, errors) == (1, "")
+    assert (code, output) == (1, "")
     cure = "policyd init-key --file /nowhere"
     where = f"{good}:3:{len('listen: ' + listen) - len('/nowhere}') + 1}: listen.dovecot_key_file"
-    assert output == f"{where}: /nowhere: the file is not there ({cure})\n"
+    assert errors == f"{where}: /nowhere: the file is not there ({cure})\n"
+
+
+def test_check_of_files_beside_other_mistakes(bad: Path) -> None:
+    """A file that is missing is shown at once with all else that is wrong."""
+    bad.write_text(bad.read_text() + "store: {url: 'rediss://r?ssl_ca_certs=/nowhere.pem', password_file: /nowhere}\n")
+    _, _, errors = run("check", bad)
+
+    assert [line.partition(": ")[2].split(" (")[0] for line in errors.splitlines()][2:] == [
+        "store.url: /nowhere.pem: the file is not there",
+        "store.password_file: /nowhere: the file is not there",
+    ]
+
+
+def test_check_of_a_credential(good: Path) -> None:
+    """What only systemd has is no mistake, and the note says that nobody has looked at it."""
+    good.write_text(GOOD + "store: {url: 'redis://r', password_file: 'credential:redis'}\n")
+    code, output, errors = run("check", good)
+
+    assert (code, errors) == (0, "")
+    assert "note: store.password_file: credential:redis is not looked at: only the unit has it" in output
 
 
 def test_the_environment_names_the_file(good: Path) -> None:

@@ -205,6 +205,17 @@ def test_the_lines_are_those_of_the_readme(tmp_path: Path) -> None:
     assert mine == recipe
 
 
+def test_a_token_for_metrics(tmp_path: Path) -> None:
+    """Its lines are of the listener and of Prometheus, none of Dovecot."""
+    file = tmp_path / "metrics.token"
+    code, output, _ = init("--metrics", "--file", str(file))
+
+    assert (code, file.stat().st_mode & 0o777, len(file.read_bytes())) == (0, 0o640, 64)
+    assert f"  metrics_token_file: {file}\n" in output
+    assert f"install -m 0640 -g prometheus {file} /etc/prometheus/policyd.token\n" in output
+    assert "dovecot" not in output
+
+
 def test_a_key_is_not_overwritten(tmp_path: Path) -> None:
     """Only --force replaces it, by another one."""
     file = tmp_path / "dovecot.key"

@@ -87,8 +87,9 @@ STORES = [
 @pytest.mark.parametrize("url", STORES)
 def test_the_store_is_read(url: str, tmp_path: Path) -> None:
     """The kinds of store."""
-    files = "password_file: /etc/pw, sentinel_password_file: /etc/spw, directory: /var/lib/p"
-    expected = StoreSettings(url, "/etc/pw", "/etc/spw", "/var/lib/p", 100, WhenDown.DEFER)
+    sentinels = "/etc/spw" if url.startswith("sentinel") else ""
+    files = f"password_file: /etc/pw, sentinel_password_file: {sentinels or 'null'}, directory: /var/lib/p"
+    expected = StoreSettings(url, "/etc/pw", sentinels, "/var/lib/p", 100, WhenDown.DEFER)
 
     assert loaded(tmp_path, store=f'{{url: "{url}", {files}, timeout: 100ms, when_down: defer}}').store == expected
 
