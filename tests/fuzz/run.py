@@ -9,6 +9,7 @@ each run begins alike. An input that fails is written beside it, named TARGET-cr
 into ``test_targets.py`` as a test.
 """
 
+import re
 import subprocess
 import sys
 from argparse import ArgumentParser
@@ -30,21 +31,38 @@ def main() -> None:
     parser.add_argument("--again", type=Path, metavar="FILE")
     asked = parser.parse_args()
     if asked.target is None:
-        sys.exit(max(run_alone(name, asked.seconds) for name in TARGETS))
+        sys.exit(run_all(asked.seconds))
     if asked.again:
         TARGETS[asked.target].run(asked.again.read_bytes())
     else:
         fuzz(asked.target, asked.seconds)
 
 
-def run_alone(name: str, seconds: int) -> int:
-    """Fuzz a target for its share of the time, since libFuzzer never returns; return the exit status."""
+def run_all(seconds: int) -> int:
+    """Fuzz all targets, say what came of it in the last line, and return the exit status."""
+    inputs = {name: run_alone(name, seconds) for name in TARGETS}
+    failed = [name for name, count in inputs.items() if count is None]
+    if failed:
+        print(f"{', '.join(failed)}: failed; the inputs are in {BUILD}, as TARGET-crash-..., -timeout-... or -oom-...")
+        return 1
+    print(f"{', '.join(inputs)}: {sum(count or 0 for count in inputs.values()):,} inputs, nothing crashed")
+    return 0
+
+
+def run_alone(name: str, seconds: int) -> int | None:
+    """Fuzz a target for its share of the time, since libFuzzer never returns.
+
+    Returns how many inputs it had; None if it failed, and only then what libFuzzer says is shown.
+    """
     share = round(seconds * TARGETS[name].share)
     print(f"{name}: {share} s", flush=True)
-    done = subprocess.run([sys.executable, "-m", __spec__.name, name, "--seconds", str(share)], check=False)
-    if done.returncode:
-        print(f"{name} has failed; once more: python -m {__spec__.name} {name} --again {BUILD}/{name}-crash-...")
-    return abs(done.returncode)
+    command = [sys.executable, "-m", __spec__.name, name, "--seconds", str(share)]
+    done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True, errors="replace")
+    executed = re.search(r"stat::number_of_executed_units: *([0-9]+)", done.stderr)
+    if done.returncode == 0 and executed:
+        return int(executed[1])
+    print(f"{done.stderr}\nonce more: python -m {__spec__.name} {name} --again {BUILD}/{name}-crash-...")
+    return None
 
 
 def fuzz(name: str, seconds: int) -> None:

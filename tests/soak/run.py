@@ -55,6 +55,8 @@ def soak(seconds: float, seed: int, say: Callable[[str], None]) -> tuple[list[st
 def wrongs(made: World, books: Books, say: Callable[[str], None]) -> Iterator[str]:
     """Yield what is wrong in the books."""
     say(", ".join(f"{number} messages {fate}" for fate, number in books.fates.items()))
+    say("may have: what was accepted, and what of the open met a fault, so that nobody knows whether it was counted")
+    say("open: answers that never came, messages that were given up, recipients that Postfix refused after us")
     for name, limit in LIMIT_OF.items():
         book, counted = books.of(name), made.used(name, limit)
         least = len(book.accepted)
@@ -110,7 +112,7 @@ def main() -> int:
     asked = parser.parse_args()
     print(f"seed {asked.seed}, {asked.minutes:g} minutes", flush=True)
     wrong, books = soak(asked.minutes * 60, asked.seed, lambda line: print(line, flush=True))
-    print("\n".join(wrong) or f"{books.fates.total()} messages, all books right")
+    print("\n".join(wrong) or f"seed {asked.seed}: {books.fates.total()} messages, all books right")
     return 1 if wrong else 0
 
 
