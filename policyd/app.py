@@ -39,6 +39,7 @@ from policyd.mailman.metrics import RosterMetrics
 from policyd.metrics import Metrics
 from policyd.notices.metrics import NoticeMetrics
 from policyd.notices.notices import Notices
+from policyd.outage import Outages
 from policyd.over import over
 from policyd.owner import Kernel, Owners
 from policyd.plural import plural
@@ -94,6 +95,7 @@ class App:
         self.config = ConfigInForce(config, path, state_directory, self.metrics, self.notifier)
         self._running = AsyncExitStack()
         self._store_answers: bool | None = None
+        self._outages = Outages(clock.now, self.metrics)
 
     async def start(self) -> None:
         """Open the store and the listeners, and say that the daemon is ready.
@@ -163,7 +165,7 @@ class App:
             server = Server(settings.url, *(read_password(file) if file else "" for file in files))
             self.store = RedisStore(server, settings.timeout, self._clock, watch)
         except SecretError as error:
-            raise StoreUnavailable("start", f"its password: {error}") from error
+            raise StoreUnavailable("start", str(error)) from error
         except (OSError, ValueError) as error:
             cure = "correct store.url, and let policyd's user read the files that it names"
             raise StoreUnavailable("start", f"{settings.url} cannot be used: {error} ({cure})") from error
@@ -205,6 +207,7 @@ class App:
 
     def _store_changed(self, up: bool) -> None:
         self.metrics.store_up(up)
+        self._outages.changed(up)
         if up is self._store_answers:
             return
         self._store_answers = up
@@ -224,6 +227,7 @@ class App:
             parts = Parts(
                 self.config, self.store, status, self.trail, self.index, self.last_logins, self.suspensions, self.seen,
                 raises, rosters, self.service.delays, self._clock, endpoints.listening(), self._state_directory,
+                lambda: self._outages.now(self.store.trouble, self.config.now.store.when_down),
             )  # fmt: skip
             await serving.serve("admin", endpoints.admin, admin_app(routes(parts), os.geteuid()))
         if endpoints.dovecot:

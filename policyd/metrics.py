@@ -147,6 +147,16 @@ class Metrics:
         """Have ``count`` asked at each scrape for the charges that have to be paid back to the store."""
         self._unpaid = count
 
+    @property
+    def answers_without_store(self) -> int:
+        """How many answers ``store.when_down`` gave."""
+        return sum(self._without_store.values())
+
+    @property
+    def unpaid(self) -> int:
+        """How many charges have to be paid back."""
+        return self._unpaid()
+
     def answered_without_store(self, action: str) -> None:
         """Count an answer that ``store.when_down`` gave."""
         self._without_store[action,] += 1

@@ -20,7 +20,7 @@ ROOMS = [
     {"status", "listing", "over", "history", "public", "explain", "story", "show"},
     {"posts", "service", "logins", "replay"},
     {"metrics", "fullest", "log"},
-    {"verdicts", "recorder", "login_recorder", "outlook"},
+    {"verdicts", "recorder", "login_recorder", "outlook", "outage"},
     {"server"},
     {"audit", "mailqueue", "dns", "notices", "mailman"},
     {"reload", "watch", "dnswatch", "rosterwatch", "upkeep"},

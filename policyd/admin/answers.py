@@ -5,6 +5,7 @@ from typing import TypedDict
 from policyd.admin.asked import Listening
 from policyd.event import Event
 from policyd.listing import ShownList
+from policyd.outage import Outage
 from policyd.over import Over
 from policyd.policy.decide import moment
 from policyd.policy.idle import Seen
@@ -70,10 +71,14 @@ class ChangedRaise(ShownRaise):
 
 
 class StatusAnswer(TypedDict):
-    """Counters beside their limits, what is suspended, and how many answers are being delayed."""
+    """Counters beside their limits, what is suspended, and how many answers are being delayed.
+
+    ``outage`` is there while the store does not count, and ``gauges`` is null while it cannot be read either.
+    """
 
     mode: str
-    gauges: list[Gauge]
+    outage: Outage | None
+    gauges: list[Gauge] | None
     suspended: list[ShownSuspension]
     delayed: int
 

@@ -2,12 +2,14 @@
 
 import asyncio
 import pwd
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import NamedTuple
 
 from policyd.clock import Clock
 from policyd.delay import Delays
 from policyd.errors import RequestError
+from policyd.outage import Outage
 from policyd.policy.subject import Subject, UnknownSubjectError, find_subject
 from policyd.raises import Raises
 from policyd.reload import ConfigInForce
@@ -57,6 +59,7 @@ class Parts(NamedTuple):
     clock: Clock
     listening: Listening
     state_directory: str
+    outage: Callable[[], Outage | None]
 
 
 async def who_asks(request: AdminRequest) -> str:

@@ -6,13 +6,14 @@ from http import HTTPStatus
 from policyd import __version__
 from policyd.admin.answers import DaemonAnswer, ShownSuspension, StatusAnswer, shown
 from policyd.admin.asked import BY, SUBJECT, Parts, subject, who_asks
-from policyd.errors import RequestError
+from policyd.errors import RequestError, StoreError
 from policyd.history import with_history
 from policyd.policy.subject import UnknownSubjectError
 from policyd.public import PublicStatus, public_status
 from policyd.reload import Reloaded
 from policyd.server.admin import AdminRequest, Route
 from policyd.server.taken import Flag, Number
+from policyd.status import Gauge
 
 _TOP = Number("top", "How many of the fullest, where no subject is named.", 1, 100, usual=20)
 _WOULD_REFUSE = Flag("would_refuse", "Who would have been refused in the last week but for mode observe.")
@@ -53,25 +54,33 @@ class DaemonRoutes:
 
         With ``public``, only what the customer of ``subject`` may see.
         """
-        parts, config, query = self._parts, self._parts.config.now, request.query
-        named, top = SUBJECT.of(query), _TOP.of(query)
+        parts, query = self._parts, request.query
+        named = SUBJECT.of(query)
         if _PUBLIC.of(query):
             return await self._public(named)
+        gauges: list[Gauge] | None = None
         try:
-            if _WOULD_REFUSE.of(query):
-                gauges = await parts.status.would_refuse(config, parts.clock.now(), named)
-            elif named:
-                gauges = await with_history(parts.store, await parts.status.of(config, named), parts.clock.now())
-            else:
-                gauges = await parts.status.fullest(config, top)
+            gauges = await self._gauges(named, _TOP.of(query), would_refuse=_WOULD_REFUSE.of(query))
         except UnknownSubjectError as error:
             raise RequestError(HTTPStatus.NOT_FOUND, str(error)) from error
+        except StoreError:
+            if parts.outage() is None:
+                raise
         return {
-            "mode": config.mode,
+            "mode": parts.config.now.mode,
+            "outage": parts.outage(),
             "gauges": gauges,
             "suspended": self._suspended(named),
             "delayed": len(parts.delays),
         }
+
+    async def _gauges(self, named: str, top: int, *, would_refuse: bool) -> list[Gauge]:
+        parts, config = self._parts, self._parts.config.now
+        if would_refuse:
+            return await parts.status.would_refuse(config, parts.clock.now(), named)
+        if named:
+            return await with_history(parts.store, await parts.status.of(config, named), parts.clock.now())
+        return await parts.status.fullest(config, top)
 
     async def _public(self, named: str) -> PublicStatus:
         parts, config = self._parts, self._parts.config.now

@@ -15,6 +15,7 @@ from rich.text import Text
 from policyd.cli.client import AdminClient
 from policyd.cli.output import (
     ADMIN,
+    UNREACHABLE,
     AdminOption,
     JsonOption,
     local_time,
@@ -35,6 +36,13 @@ _EVERY = 2.0
 _LEVELS, _PLAIN_LEVELS = " ▁▂▃▄▅▆▇█", " .:-=+*%#"
 _BAR = 10
 _WARM, _FULL = 0.8, 1.0
+
+_MEANWHILE = {
+    "accept": "mail flows without limits",
+    "defer": "mail that would be charged waits",
+    "local": "mail flows within the limits, as far as this daemon counts",
+}
+"""What ``store.when_down`` means."""
 
 
 def status(  # noqa: PLR0917  # options
@@ -87,6 +95,8 @@ def status(  # noqa: PLR0917  # options
     else:
         history, whole = bool(subject) and not would_refuse, not console.is_terminal
         console.print(screen(answer, would_refuse=would_refuse, history=history, whole=whole), crop=False)
+    if answer.get("gauges", ()) is None:
+        raise typer.Exit(UNREACHABLE)
 
 
 def _watch(console: Console, client: AdminClient, query: dict[str, str | int]) -> None:
@@ -108,9 +118,12 @@ def screen(
     answer: dict[str, Any], *, would_refuse: bool = False, history: bool = False, whole: bool = False
 ) -> RenderableType:
     """Return an answer of the daemon as people look at it; ``whole``: no sentence is broken, however long."""
-    gauges = answer["gauges"]
-    parts: list[RenderableType] = []
-    if gauges:
+    gauges = answer["gauges"] or []
+    outage = _outage_lines(answer["outage"]) if answer["outage"] else ()
+    parts: list[RenderableType] = [Text(printable(line), "red", no_wrap=whole, overflow="ignore") for line in outage]
+    if answer["gauges"] is None:
+        parts.append("what is used of the limits cannot be read")
+    elif gauges:
         parts.append(usage_table(gauges, would_refuse=would_refuse))
     else:
         parts.append("nothing would have been refused" if would_refuse else "nothing is used of any limit")
@@ -123,6 +136,17 @@ def screen(
     if gauges and answer["mode"] == "observe":
         parts.append("mode: observe - nothing is refused; write mode: enforce in policyd.yaml")
     return Group(*parts)
+
+
+def _outage_lines(outage: dict[str, Any]) -> list[str]:
+    """Return that the store does not count, and what that means for mail."""
+    answers = f"{plural(outage['answers'], 'answer')} so far"
+    unpaid = f", {plural(outage['unpaid'], 'charge')} to pay back" if outage["when_down"] == "local" else ""
+    meanwhile = f"{outage['when_down']}: {_MEANWHILE[outage['when_down']]}"
+    return [
+        f"the store does not count since {local_time(outage['since'])}: {outage['why']}",
+        f"when_down: {meanwhile}; {answers}{unpaid} (README: When things break)",
+    ]
 
 
 def usage_table(gauges: list[dict[str, Any]], *, would_refuse: bool = False) -> Table:

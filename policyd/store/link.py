@@ -79,6 +79,7 @@ class Link(asyncio.Protocol):
         self._held: list[_Waiter] = []
         self._out: list[bytes] = []
         self._told: set[str] = set()  # why this outage goes on
+        self.trouble = ""  # and what was found last
         self._socket = _NONE
         self._timer: asyncio.TimerHandle | None = None
         self._task = self._loop.create_task(self._connected_again())
@@ -208,6 +209,7 @@ class Link(asyncio.Protocol):
         self._greeting.heard(replies)
         self._enter(State.UP)
         self._told.clear()
+        self.trouble = ""
         held, self._held = self._held, []
         for waiter in held:
             self._send(waiter)
@@ -232,6 +234,7 @@ class Link(asyncio.Protocol):
             transport, self._transport = self._transport, None
             transport.abort()
         why = error.why if isinstance(error, StoreUnavailable) else str(error) or "no answer in time"
+        self.trouble = why
         if why not in self._told:
             self._told.add(why)
             self._log.error("cannot reach Redis: %s; trying again until it answers", why)

@@ -44,6 +44,11 @@ class Node:
         """Whether it answered last time it was asked, and in time."""
         return self.link.state is State.UP and not self.breaker.open
 
+    @property
+    def trouble(self) -> str:
+        """Why it is not up, "" while it is."""
+        return "" if self.up else self.link.trouble or "no answer in time"
+
     def timed_out(self) -> None:
         """Note that a call got no answer in time: no other waits for one until a trial has had it."""
         if self.breaker.timed_out(self._loop.time()):

@@ -73,6 +73,14 @@ class RedisStore:
         return self._topology.up and not self._refusal
 
     @property
+    def trouble(self) -> str:
+        """Why Redis does not count, "" while it does."""
+        if not self._topology.up:
+            found = (node.trouble for node in self._topology.nodes if node.trouble)
+            return f"cannot reach Redis: {next(found, 'no node of it is known yet')}"
+        return self._refusal and f"Redis refuses to count: {self._refusal}"
+
+    @property
     def breaker_open(self) -> bool:
         """Whether calls to some Redis fail at once, since one got no answer in time and no trial has had one since."""
         return any(node.breaker.open for node in self._topology.nodes)

@@ -1,5 +1,6 @@
 """Redis is slow, down or not there yet: mail flows or waits as the admin chose, and it shows."""
 
+import json
 import re
 import signal
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.app.conftest import Start
+from tests.support.command import policyd
 from tests.support.daemon import rate
 from tests.support.process import Process, configuration
 from tests.support.redis import RedisServer, running
@@ -158,7 +160,7 @@ def test_not_there_at_start(start: Start, redis_server: RedisServer, when_down: 
     ("url", "file", "why"),
     [
         ("unix:///tmp/nowhere/redis.sock", "/nowhere/redis.password", "the file is not there (write"),
-        ("rediss://127.0.0.1:1?ssl_ca_certs=/nowhere/ca.pem", None, "No such file or directory (correct store.url"),
+        ("rediss://127.0.0.1:1?ssl_ca_certs=/nowhere/ca.pem", None, "/nowhere/ca.pem: the file is not there (write"),
     ],
     ids=["password", "certificate"],
 )
@@ -175,6 +177,37 @@ def test_files_that_are_missing(ending: ExitStack, url: str, file: str | None, w
     assert why in line["msg"]
 
 
+def test_the_status_says_it(start: Start, redis_server: RedisServer) -> None:
+    """On top of what Redis can still tell; where it tells nothing the exit code is 75, and what is known is shown."""
+    daemon = start(redis_server.url, limits={"domain-hourly": rate(3)})
+    admin = ("--admin", str(daemon.admin))
+    with daemon.asker() as asker:
+        asker.ask(**ALICE)
+        until(lambda: daemon.used("a.test", "domain-hourly") == 1, "it is counted")
+        assert daemon.ask("/v1/status")["outage"] is None
+        redis_server.client().config_set("maxmemory", "1")
+        until(lambda: daemon.metric("policyd_store_up") == 0, "the daemon notices")
+        asker.ask(**ALICE)
+        refusing = policyd("status", *admin)
+        redis_server.kill()
+        until(lambda: daemon.said("cannot reach Redis"), "the daemon notices")
+        asker.ask(**ALICE)
+        gone = policyd("status", *admin)
+
+    when, what, *table = refusing.stdout.splitlines()
+    assert refusing.returncode == 0
+    assert re.fullmatch(r"the store does not count since [0-9:]{8}: Redis refuses to count: OOM .*", when)
+    assert what == "when_down: accept: mail flows without limits; 1 answer so far (README: When things break)"
+    assert table[1].split()[:2] == ["a.test", "domain-hourly"]
+    when, what, unread = gone.stdout.splitlines()
+    assert (gone.returncode, gone.stderr) == (75, "")
+    assert re.fullmatch(r"the store does not count since [0-9:]{8}: cannot reach Redis.*", when)
+    assert "; 2 answers so far (" in what
+    assert unread == "what is used of the limits cannot be read"
+    told = policyd("status", *admin, "--json")
+    assert (told.returncode, json.loads(told.stdout)["outage"]["when_down"]) == (75, "accept")
+
+
 @pytest.mark.parametrize("away", ["frozen", "killed"])
 def test_counting_on_without_it(start: Start, ending: ExitStack, away: str) -> None:
     """With when_down local the rest of a limit is let through, more is deferred, and Redis is told when it is back."""
@@ -186,6 +219,7 @@ def test_counting_on_without_it(start: Start, ending: ExitStack, away: str) -> N
         (server.pause if away == "frozen" else server.kill)()
         assert [asker.ask(**BOB) for _ in range(5)] == ["DUNNO"] * 3 + [WAIT] * 2
         assert daemon.metric("policyd_unpaid_charges") == 3
+        assert daemon.ask("/v1/status")["outage"]["unpaid"] == 3
         assert daemon.page("/readyz")[0] == 200
         (server.resume if away == "frozen" else server.start)()
         until(lambda: daemon.said(PAID), "what was let through is paid back")

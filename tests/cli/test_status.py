@@ -190,13 +190,19 @@ def test_strange_names(site: Site, name: str, shown: str) -> None:
 
 
 def test_no_store(serve: Serve, redis_server: RedisServer) -> None:
-    """While the store does not answer the exit code is 75, and nothing of Redis is told."""
+    """While the store does not answer the exit code is 75, and what is known without it is shown."""
     site = serve(store={"timeout": "50ms"})
     redis_server.pause()
-    answer = site.run("status", "example.org")
+    code, output, errors = site.run("status", "example.org")
+    public = site.run("status", "example.org", "--public", "--json")
     redis_server.resume()
 
-    assert answer == (75, "", "policyd: the store does not answer\n")
+    assert (code, errors) == (75, "")
+    assert output.splitlines()[1:] == [
+        "when_down: accept: mail flows without limits; 0 answers so far (README: When things break)",
+        "what is used of the limits cannot be read",
+    ]
+    assert public == (75, "", "policyd: the store does not answer\n")
 
 
 def test_the_last_window(site: Site) -> None:
