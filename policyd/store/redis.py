@@ -28,6 +28,7 @@ _UNDATED = frozenset({Op.GIVE_BACK, Op.PEEK})
 
 _PROBE = b"index:probe"
 _TIME = b"return redis.call('TIME')"
+_WRITE = b"return redis.call('SET', KEYS[1], '', 'PX', 60000)"
 _PLACE = re.compile(r"ERR Error running script .*: -| script: .*")
 """Where in a script a command was refused, as Redis 6 and 7 write it around the refusal."""
 
@@ -137,7 +138,7 @@ class RedisStore:
         return int(seconds) * 1000 + int(micros) // 1000
 
     async def probe(self) -> None:
-        """Find out whether Redis answers and takes what is written. Raises StoreError when it does not."""
+        """Find out whether Redis answers and takes what a script writes. Raises StoreError when it does not."""
         try:
             for key in self._topology.everywhere(_PROBE):
                 await self._written(keys.PREFIX + key)
@@ -149,7 +150,7 @@ class RedisStore:
 
     async def _written(self, key: bytes) -> None:
         try:
-            await self.command("SET", key, b"", "PX", 60_000)
+            await self.command("EVAL", _WRITE, 1, key)
         except StoreTimeout:
             self._topology.node(key).timed_out()
             raise

@@ -121,6 +121,11 @@ FAULTS = {
         "Redis is a read-only replica", "Redis refuses to count: READONLY",
         lambda site: site.client.replicaof("127.0.0.1", "1"), lambda site: site.client.replicaof("NO", "ONE"),
     ),
+    "a right that is lost": Fault(
+        "the Redis user has lost a right", "Redis refuses to count: NOPERM",
+        lambda site: site.client.acl_setuser("default", enabled=True, categories=["-@scripting"]),
+        lambda site: site.client.acl_setuser("default", enabled=True, categories=["+@all"]),
+    ),
     "a full disk": Fault(
         "the disk of the counters is full", "Redis refuses to count: MISCONF",
         Site.fill, lambda site: (site.disk / "filler").unlink(),

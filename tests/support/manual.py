@@ -18,8 +18,8 @@ _CHAPTER = _README.partition("\n## When things break")[2].partition("\n## ")[0]
 _ROWS = [re.split(r" *\|(?: |$)", line)[1:] for line in _CHAPTER.splitlines() if line.startswith("| ")]
 _LINES = [cells[0].strip("`") for cells in _ROWS if cells[0].startswith("`level=")]
 _CODE = re.compile(r"`([^`]+)`")
-_OPEN = re.compile(r"\d+|HOST:PORT|\b[A-Z][a-z]{2}\b(?= \d{4})")
-"""What is another each time: numbers, a place, the month of a date."""
+_OPEN = re.compile(r"\d+|HOST:PORT|\beval(?:sha)?\b|\b[A-Z][a-z]{2}\b(?= \d{4})")
+"""What is another each time: numbers, a place, which script was refused first, the month of a date."""
 
 _RULES = yaml.safe_load((_ROOT / "config" / "prometheus" / "policyd.rules.yml").read_text("utf-8"))
 _ALERTS: dict[str, str] = {rule["alert"]: rule["expr"] for group in _RULES["groups"] for rule in group["rules"]}

@@ -56,6 +56,10 @@ class Watched:
         url = f"redis://{place}" if certificate is None else f"rediss://{place}?{urlencode(certificate.of_client())}"
         return redis.Redis.from_url(url, password=self.secrets.sentinels or None)
 
+    def clients(self) -> int:
+        """Return how many connections the sentinels have."""
+        return sum(self.sentinel(at).info("clients")["connected_clients"] for at in range(len(self.ports)))
+
     def ready(self) -> bool:
         """Whether all sentinels know each other, and a replica that can take over."""
         return all(_knows(self.sentinel(at)) for at in range(len(self.ports)))
