@@ -162,7 +162,9 @@ class App:
         watch = Watch(self.metrics.store_answered, self._store_changed)
         try:
             files = settings.password_file, settings.sentinel_password_file
-            server = Server(settings.url, *(read_password(file) if file else "" for file in files))
+            for file in filter(None, files):
+                read_password(file)  # what is wrong shows at the start; each connection reads it anew
+            server = Server(settings.url, *files)
             self.store = RedisStore(server, settings.timeout, self._clock, watch)
         except SecretError as error:
             raise StoreUnavailable("start", str(error)) from error

@@ -135,12 +135,12 @@ URL = Key(
 PASSWORD_FILE = Key(
     "password_file",
     _FILE_OR_NONE,
-    "A file that holds the password of the store.",
+    "A file that holds the password of the store; it is read anew for each connection.",
 )
 SENTINEL_PASSWORD_FILE = Key(
     "sentinel_password_file",
     _FILE_OR_NONE,
-    "A file that holds the password of the sentinels, where they have one.",
+    "A file that holds the password of the sentinels, where they have one; it is read anew, too.",
 )
 DIRECTORY = Key("directory", text("a directory", "/var/lib/policyd"), "The state directory.")
 TIMEOUT = Key("timeout", duration("250ms", 5, 10 * units.SECOND), "How long one call of the store may take.")

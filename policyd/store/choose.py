@@ -14,8 +14,8 @@ from policyd.store.topology import Single, Topology
 def topology(server: Server, terms: Terms) -> Topology:
     """Return the way to the Redis of ``server``. Raises ValueError or OSError when it cannot be used."""
     if urlsplit(server.url).scheme.partition("+")[0] not in {"sentinel", "cluster"}:
-        connect, commands = connection(server)
-        return Single(Node(connect, commands, terms))
+        connect, login = connection(server)
+        return Single(Node(connect, login, terms))
     read = several(server.url)
     if isinstance(read, Unfit):
         raise ValueError(read.problem)  # noqa: TRY004  # of a URL that was not read from a configuration

@@ -19,10 +19,12 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import RedisError
 
 from policyd.conf.store_url import Several
+from policyd.errors import SecretError
+from policyd.secret import read_password
 from policyd.store import keys
 from policyd.store.link import State
 from policyd.store.node import Node, Terms
-from policyd.store.server import Server, login, options_of, tcp, tls
+from policyd.store.server import Login, Server, options_of, tcp, tls
 from policyd.store.topology import Turn
 
 EVERY = 1.0
@@ -49,12 +51,8 @@ class Cluster:
         options = options_of(url.query)
         self._context = tls(options) if url.tls else None
         secured = {"ssl": True, **{name: value for name, value in options.items() if name.startswith("ssl_")}}
-        self._asking: dict[str, Any] = {
-            "username": url.user or None,
-            "password": server.password or None,
-            **(secured if url.tls else {}),
-        }
-        self._seeds, self._login = url.places, login(url.user, server.password)
+        self._secured: dict[str, Any] = secured if url.tls else {}
+        self._seeds, self._user, self._password_file = url.places, url.user, server.password_file
         self._terms = terms._replace(changed=self._changed)
         self._tell = terms.changed
         self._nodes: dict[_Place, Node] = {}
@@ -134,7 +132,8 @@ class Cluster:
 
     def _at(self, place: _Place) -> Node:
         if place not in self._nodes:
-            self._nodes[place] = Node(tcp(*place, self._context), self._login, self._terms)
+            login = Login("{}:{}".format(*place), self._user, self._password_file)
+            self._nodes[place] = Node(tcp(*place, self._context), login, self._terms)
         return self._nodes[place]
 
     async def _watch(self) -> None:
@@ -171,9 +170,14 @@ class Cluster:
     async def _table(self, host: str, port: int) -> _Table | None:
         """Return the table of a node that is in touch with the others; None when it is not."""
         patience, once = EVERY / 2, Retry(NoBackoff(), 0)
+        try:
+            password = read_password(self._password_file) if self._password_file else None
+        except SecretError:
+            return None
         client: Any = redis.asyncio.Redis(
-            host=host, port=port, socket_timeout=patience, socket_connect_timeout=patience, retry=once, **self._asking
-        )
+            host=host, port=port, username=self._user or None, password=password, retry=once,
+            socket_timeout=patience, socket_connect_timeout=patience, **self._secured,
+        )  # fmt: skip
         try:
             info = bytes(await client.execute_command("CLUSTER", "INFO"))
             slots = await client.execute_command("CLUSTER", "SLOTS")

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, cast
 
 import hiredis
 
-from policyd.errors import StoreError, StoreTimeout, StoreUnavailable
+from policyd.errors import PolicydError, StoreTimeout, StoreUnavailable
 
 _WORTH_A_WRITE = 8
 """So many commands are sent at once: Redis works on them while the daemon reads what else has come."""
@@ -48,10 +48,14 @@ class State(Enum):
 
 
 class Greeting(NamedTuple):
-    """The commands that make a fresh connection ready, and who hears their replies."""
+    """The commands that make a fresh connection ready, asked for each time, and who hears their replies.
 
-    commands: Sequence[Args]
+    ``failed`` makes of why it cannot be made what people are told.
+    """
+
+    commands: Callable[[], Sequence[Args]]
     heard: Callable[[list[Any]], None]
+    failed: Callable[[str], str] = str
 
 
 class _Waiter:
@@ -196,7 +200,7 @@ class Link(asyncio.Protocol):
             try:
                 async with asyncio.timeout(max(self._timeout, 1.0)):
                     await self._greet()
-            except (OSError, ValueError, StoreError, hiredis.HiredisError) as error:  # ValueError: no host name
+            except (OSError, ValueError, PolicydError, hiredis.HiredisError) as error:  # ValueError: no host name
                 self._give_up(error)
             else:
                 return
@@ -205,7 +209,7 @@ class Link(asyncio.Protocol):
 
     async def _greet(self) -> None:
         await self._connect(lambda: self)
-        replies = [await self._ask(command) for command in self._greeting.commands]
+        replies = [await self._ask(command) for command in self._greeting.commands()]
         self._greeting.heard(replies)
         self._enter(State.UP)
         self._told.clear()
@@ -233,7 +237,8 @@ class Link(asyncio.Protocol):
         if self._transport is not None:
             transport, self._transport = self._transport, None
             transport.abort()
-        why = error.why if isinstance(error, StoreUnavailable) else str(error) or "no answer in time"
+        said = error.why if isinstance(error, StoreUnavailable) else str(error) or "no answer in time"
+        why = self._greeting.failed(said)
         self.trouble = why
         if why not in self._told:
             self._told.add(why)

@@ -1,7 +1,7 @@
 """One Redis: the link to it, what time it is there, and whether it is asked at all."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ from policyd.store.breaker import Breaker
 from policyd.store.keys import PREFIX
 from policyd.store.link import Args, Connect, Greeting, Link, State
 from policyd.store.redis_clock import RedisClock
+from policyd.store.server import Login
 
 _TRIAL = ("SET", PREFIX + b"index:probe", b"", "PX", "60000")
 
@@ -29,15 +30,15 @@ class Terms(NamedTuple):
 class Node:
     """A Redis that calls are sent to. Of ``master`` a connection to a Redis that is none is given up."""
 
-    def __init__(self, connect: Connect, login: Sequence[Args], terms: Terms, *, master: bool = False) -> None:
+    def __init__(self, connect: Connect, login: Login, terms: Terms, *, master: bool = False) -> None:
         self.clock, self.breaker = RedisClock(), Breaker()
         self._loop = asyncio.get_running_loop()
         self._changed, self._master = terms.changed, master
         # TIME before the script: to a client that did not log in, Redis calls one of this size a protocol error.
-        commands = (*login, ("ROLE",), ("TIME",), ("SCRIPT", "LOAD", terms.script))
-        if not master:
-            commands = (*login, *commands[-2:])
-        self.link = Link(connect, Greeting(commands, self._greeted), terms.timeout, self._state_changed)
+        asked: tuple[Args, ...] = (("ROLE",), ("TIME",), ("SCRIPT", "LOAD", terms.script))
+        asked = asked if master else asked[1:]
+        greeting = Greeting(lambda: (*login.commands(), *asked), self._greeted, login.failed)
+        self.link = Link(connect, greeting, terms.timeout, self._state_changed)
 
     @property
     def up(self) -> bool:

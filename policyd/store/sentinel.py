@@ -13,11 +13,14 @@ from typing import Any
 import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.credentials import CredentialProvider
+from redis.exceptions import AuthenticationError
 
 from policyd.conf.store_url import Several
 from policyd.errors import StoreUnavailable
+from policyd.secret import read_password
 from policyd.store.node import Node, Terms
-from policyd.store.server import Server, login, options_of, tcp, tls
+from policyd.store.server import Login, Server, options_of, origin, tcp, tls
 from policyd.store.topology import Single, Turn
 
 EVERY = 0.25
@@ -34,6 +37,19 @@ _Connected = tuple[asyncio.Transport, asyncio.Protocol]
 _log = logging.getLogger("policyd.store")
 
 
+class _Password(CredentialProvider):
+    """The password of the sentinels, as its file holds it when a connection to one of them is made."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+
+    def get_credentials(self) -> tuple[str]:
+        return (read_password(self._file),)
+
+    async def get_credentials_async(self) -> tuple[str]:
+        return self.get_credentials()
+
+
 class Sentinel(Single):
     """A Topology of one server: whichever is the master."""
 
@@ -41,16 +57,18 @@ class Sentinel(Single):
         options = options_of(url.query)
         secured = {name: value for name, value in options.items() if name.startswith("ssl_")}
         self._context = tls(options) if url.tls else None
-        self._name, self._master = url.name, ("", 0)
+        self._name, self._master, file = url.name, ("", 0), server.sentinel_password_file
+        self._password_file = file
         self._sentinels = [
             redis.asyncio.Redis(
-                host=host, port=port, password=server.sentinel_password or None,
+                host=host, port=port, credential_provider=_Password(file) if file else None,
                 socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE, retry=Retry(NoBackoff(), 0), protocol=2,
                 **({"ssl": True, **secured} if url.tls else {}),
             )
             for host, port in url.places
         ]  # fmt: skip
-        super().__init__(Node(self._connect, login(url.user, server.password, url.database), terms, master=True))
+        login = Login(server.place, url.user, server.password_file, url.database)
+        super().__init__(Node(self._connect, login, terms, master=True))
         self._refused, self._ended = asyncio.Event(), False
         self._watching = asyncio.create_task(self._watch())
 
@@ -93,8 +111,14 @@ class Sentinel(Single):
         answers = await asyncio.gather(*asked, return_exceptions=True)
         known = [one for one in answers if isinstance(one, dict)]
         if not known:
-            why = "; ".join(dict.fromkeys(str(one) or type(one).__name__ for one in answers))
+            why = "; ".join(dict.fromkeys(map(self._said, answers)))
             raise StoreUnavailable("connect", f"no sentinel names the master {self._name}: {why}")
         alive = [one for one in known if not any(one.get(flag) for flag in _DEAD)]
         newest = max(alive or known, key=lambda one: int(one["config-epoch"]))
         return str(newest["ip"]), int(newest["port"])
+
+    def _said(self, error: object) -> str:
+        said = str(error) or type(error).__name__
+        if isinstance(error, AuthenticationError):
+            said += f" ({origin(self._password_file, 'store.sentinel_password_file')})"
+        return said

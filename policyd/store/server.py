@@ -7,24 +7,51 @@ from urllib.parse import urlsplit
 
 from redis.connection import parse_url
 
-from policyd.secret import read_certificate
+from policyd.secret import read_certificate, read_password
 from policyd.store.link import Args, Connect
+
+_OF_A_PASSWORD = ("NOAUTH", "WRONGPASS", "ERR AUTH")
 
 
 class Server(NamedTuple):
-    """Which Redis: the URL of ``store.url`` and the passwords, "" for none: its own, and that of its sentinels."""
+    """Which Redis: the URL of ``store.url``, and the files of its password and of its sentinels', "" for none."""
 
     url: str
-    password: str = ""
-    sentinel_password: str = ""
+    password_file: str = ""
+    sentinel_password_file: str = ""
+
+    @property
+    def place(self) -> str:
+        """The URL without user and options, for people."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def login(username: str, password: str, database: int = 0) -> list[Args]:
-    """Return the commands with which a fresh connection is logged in."""
-    commands: list[Args] = [("AUTH", username or "default", password)] if password else []
-    if database:
-        commands.append(("SELECT", str(database)))
-    return commands
+class Login(NamedTuple):
+    """How a fresh connection to ``place`` is logged in: with the password that ``file`` holds in that moment."""
+
+    place: str
+    user: str
+    file: str
+    database: int = 0
+
+    def commands(self) -> list[Args]:
+        """Return the commands. Raises SecretError when the file cannot be used."""
+        commands: list[Args] = [("AUTH", self.user or "default", read_password(self.file))] if self.file else []
+        if self.database:
+            commands.append(("SELECT", str(self.database)))
+        return commands
+
+    def failed(self, why: str) -> str:
+        """Return why there is no connection with where, and of a password where it is from."""
+        if not why.startswith(_OF_A_PASSWORD):
+            return f"{why} ({self.place})"
+        return f"{why} ({self.place}; {origin(self.file, 'store.password_file')})"
+
+
+def origin(file: str, key: str) -> str:
+    """Return where a password is from whose file ``key`` names."""
+    return f"password of {file}" if file else f"no {key}"
 
 
 def options_of(query: str) -> dict[str, Any]:
@@ -32,16 +59,15 @@ def options_of(query: str) -> dict[str, Any]:
     return dict(parse_url(f"rediss://host/?{query}"))  # type: ignore[no-untyped-call]
 
 
-def connection(server: Server) -> tuple[Connect, list[Args]]:
+def connection(server: Server) -> tuple[Connect, Login]:
     """Return how to connect to a redis://, rediss:// or unix:// URL, and how to log in there."""
     options: dict[str, Any] = dict(parse_url(server.url))  # type: ignore[no-untyped-call]
-    secret = server.password or options.get("password") or ""
-    commands = login(options.get("username") or "", secret, options.get("db") or 0)
+    login = Login(server.place, options.get("username") or "", server.password_file, options.get("db") or 0)
     if path := options.get("path"):
         loop = asyncio.get_running_loop()
-        return lambda factory: loop.create_unix_connection(factory, path), commands
+        return lambda factory: loop.create_unix_connection(factory, path), login
     host, port = options.get("host", "localhost"), options.get("port", 6379)
-    return tcp(host, port, tls(options) if urlsplit(server.url).scheme == "rediss" else None), commands
+    return tcp(host, port, tls(options) if urlsplit(server.url).scheme == "rediss" else None), login
 
 
 def tcp(host: str, port: int, context: ssl.SSLContext | None) -> Connect:

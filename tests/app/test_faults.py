@@ -17,6 +17,9 @@ from tests.support.manual import Seen
 from tests.support.process import Process, configuration
 from tests.support.proxy import Proxy
 from tests.support.redis import RedisServer, running
+from tests.support.redis_user import PASSWORD as USER_PASSWORD
+from tests.support.redis_user import grant
+from tests.support.secretfile import write_secret
 from tests.support.wait import until
 
 ALICE = {"sasl_username": "alice@a.test", "sender": "alice@a.test"}
@@ -67,6 +70,16 @@ class Site:
         """Have Redis want a password that the daemon does not know."""
         self.client.config_set("requirepass", "another")
         self.client.client_kill_filter(_type="normal", skipme=True)
+
+    def refuse(self, more: int) -> None:
+        """Return when Redis has refused so many scripts, or commands of scripts, more."""
+
+        def refused() -> int:
+            stats = self.client.info("commandstats").values()
+            return sum(one["rejected_calls"] + one["failed_calls"] for one in stats)
+
+        before = refused()
+        until(lambda: refused() >= before + more, "they are refused")
 
     def let_in(self) -> None:
         """Take the password away."""
@@ -154,17 +167,38 @@ def test_redis_is_away(site: Site, name: str) -> None:
 
 
 @pytest.mark.e2e
+def test_rights_that_the_user_lacks(site: Site, start: Start, tmp_path: Path) -> None:
+    """The store is down, without a break, until the user has them again."""
+    grant(site.server)
+    file, name = write_secret(tmp_path / "password", USER_PASSWORD), site.server.url.replace("://", "://policyd@")
+    daemon = start(name, store={"password_file": file})
+    until(lambda: up(daemon), "the store answers")
+    with daemon.asker() as asker:
+        for lost in ("-@scripting", "-@write"):
+            seen = Seen(daemon, lambda: asker.ask(**ALICE))
+            site.client.execute_command(*f"ACL SETUSER policyd {lost}".split())  # type: ignore[no-untyped-call]
+            seen.line(BEGINS)
+            site.refuse(4)
+            assert f'msg="{ENDS}"' not in seen.log
+            assert seen.log.count("the store does not answer") == seen.log.count("Redis refuses to count") == 1
+            grant(site.server)
+            seen.line(ENDS)
+
+
+@pytest.mark.e2e
 def test_another_password(site: Site, start: Start, tmp_path: Path) -> None:
-    """A daemon without a password hears NOAUTH, one with a wrong password WRONGPASS."""
+    """A daemon without a password hears NOAUTH, one with a wrong password WRONGPASS until its file is corrected."""
     file, seen = tmp_path / "password", Seen(site.daemon, site.mail)
-    file.write_text("wrong")
-    file.chmod(0o600)
+    write_secret(file, "wrong")
     site.shut_out()
     other = start(site.server.url, store={"password_file": str(file)})
+    told = Seen(other)
     try:
         until(lambda: other.said("cannot reach Redis: WRONGPASS"), "the other one says why")
         seen.row("Redis wants another password", without="WRONGPASS")
         seen.line("cannot reach Redis: NOAUTH")
+        write_secret(file, "another")
+        told.line(ENDS)
     finally:
         site.let_in()
     seen.line(ENDS)

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import uvloop
@@ -17,6 +19,7 @@ from policyd.store.redis import RedisStore, Watch
 from policyd.store.server import Server
 from tests.store.scripted import account, charge, record
 from tests.support.clock import ManualClock
+from tests.support.secretfile import write_secret
 from tests.support.wait import DEADLINE, until
 
 T = TypeVar("T")
@@ -47,10 +50,14 @@ async def eventually(condition: Callable[[], object], what: str) -> None:
 
 @dataclass
 class Opened:
-    """A store, its states (whether it is up) and the seconds of its answers, in order."""
+    """A store, its states (whether it is up) and the seconds of its answers, in order.
+
+    Its passwords are in the files ``password`` and ``sentinel_password`` of a directory.
+    """
 
     store: RedisStore
     account: str
+    directory: Path
     states: list[bool] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -115,12 +122,15 @@ async def opened(
     def answered(seconds: float) -> None:
         box.seconds.append(seconds)
 
-    store = RedisStore(Server(url, password, sentinel_password), within, clock or SystemClock(), Watch(answered, up))
-    box = Opened(store, name or account())
-    try:
-        yield box
-    finally:
-        await store.close()
+    with TemporaryDirectory() as directory:
+        secrets = {"password": password, "sentinel_password": sentinel_password}
+        files = [write_secret(Path(directory) / name, secret) if secret else "" for name, secret in secrets.items()]
+        store = RedisStore(Server(url, *files), within, clock or SystemClock(), Watch(answered, up))
+        box = Opened(store, name or account(), Path(directory))
+        try:
+            yield box
+        finally:
+            await store.close()
 
 
 async def timed_out(calls: "list[asyncio.Future[Outcome]]") -> bool:

@@ -22,6 +22,7 @@ from tests.store.scripted import account, charge, record
 from tests.support.certificate import Certificate
 from tests.support.cluster import Move, Nodes, cluster
 from tests.support.redis_user import PASSWORD, grant
+from tests.support.secretfile import write_secret
 
 TIMEOUT = 1000
 NOW = 1_800_000_000_000
@@ -205,6 +206,9 @@ def test_by_tls_as_a_user(tmp_path: Path) -> None:
         assert all(nodes.stored())
         async with opened(nodes.named("policyd"), within=TIMEOUT, password="x") as box:
             assert "WRONGPASS" in await refused(box.submit())
+            write_secret(box.directory / "password", PASSWORD)
+            await box.until(up=True)
+            assert (await box.submit()).admitted
 
     asking = ("--tls-auth-clients", "yes")
     with cluster(replicas=0, password="root", certificate=Certificate(tmp_path), extra=asking) as nodes:

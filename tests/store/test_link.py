@@ -59,15 +59,18 @@ def counted(server: RedisServer, written: list[bytes]) -> Connect:
     return connect
 
 
+def ping(answered: asyncio.Event) -> Greeting:
+    """Return a greeting of one PING."""
+    return Greeting(lambda: [("PING",)], lambda _: answered.set())
+
+
 def test_one_write_for_each_tick(redis_server: RedisServer) -> None:
     """The few commands that one turn of the loop submits go out in one write, and are answered in order."""
 
     async def main() -> None:
         written: list[bytes] = []
         greeted = asyncio.Event()
-        link = Link(
-            counted(redis_server, written), Greeting([("PING",)], lambda _: greeted.set()), TIMEOUT, lambda _: None
-        )
+        link = Link(counted(redis_server, written), ping(greeted), TIMEOUT, lambda _: None)
         await greeted.wait()
         before, loop = len(written), asyncio.get_running_loop()
         replies = [loop.create_future() for _ in range(7)]
@@ -89,7 +92,7 @@ def test_many_are_sent_before_the_tick_ends(
 
     async def main() -> None:
         greeted, connect = asyncio.Event(), counted(redis_server, [])
-        link = Link(connect, Greeting([("DEL", "many")], lambda _: greeted.set()), TIMEOUT, lambda _: None)
+        link = Link(connect, Greeting(lambda: [("DEL", "many")], lambda _: greeted.set()), TIMEOUT, lambda _: None)
         await greeted.wait()
         replies = [asyncio.get_running_loop().create_future() for _ in range(18)]
         for future in replies:
@@ -108,7 +111,7 @@ def test_states_are_told_in_order(redis_server: RedisServer) -> None:
     async def main() -> None:
         states: list[State] = []
         up = asyncio.Event()
-        link = Link(counted(redis_server, []), Greeting([("PING",)], lambda _: up.set()), SHORT / 1000, states.append)
+        link = Link(counted(redis_server, []), ping(up), SHORT / 1000, states.append)
         await up.wait()
         redis_server.pause()
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -136,7 +139,7 @@ def test_a_stall_and_its_end(redis_server: RedisServer) -> None:
             if state is State.STALLED:
                 stalled.set()
 
-        link = Link(counted(redis_server, []), Greeting([("PING",)], lambda _: up.set()), SHORT / 1000, entered)
+        link = Link(counted(redis_server, []), ping(up), SHORT / 1000, entered)
         await up.wait()
         loop = asyncio.get_running_loop()
         first, second = loop.create_future(), loop.create_future()
@@ -163,7 +166,7 @@ def test_a_greeting_that_is_refused(redis_server: RedisServer, caplog: pytest.Lo
     async def main() -> None:
         down = asyncio.Event()
         tries: list[bytes] = []
-        greeting = Greeting([("NONSENSE",)], lambda _: None)
+        greeting = Greeting(lambda: [("NONSENSE",)], lambda _: None)
         link = Link(counted(redis_server, tries), greeting, TIMEOUT, lambda _: down.set())
         await down.wait()
         reply: list[object] = []

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from policyd.store.base import Op
 from tests.store.opened import SHORT, eventually, opened, refused, run, timed_out
 from tests.store.scripted import charge, record
 from tests.support.redis import RedisServer, binaries, running
+from tests.support.secretfile import write_secret
 
 
 @pytest.fixture(params=list(binaries()))
@@ -111,16 +113,38 @@ def test_start_before_redis(server: RedisServer) -> None:
 
 @pytest.mark.parametrize(("given", "word"), [("", "NOAUTH"), ("wrong", "WRONGPASS")])
 def test_a_password_that_redis_does_not_take(given: str, word: str) -> None:
-    """The error names Redis' own reason; with the right password set there, the store comes up by itself."""
+    """The error has Redis' own reason, where, and whose password it was; it comes up when Redis takes that one."""
 
     async def main(server: RedisServer) -> None:
         async with opened(server.url, password=given) as box:
-            assert word in await refused(box.submit())
+            origin = f"password of {box.directory}/password" if given else "no store.password_file"
+            assert re.search(rf"{word} .* \({server.url}; {origin}\)$", await refused(box.submit()))
             await asyncio.to_thread(server.client().config_set, "requirepass", given)
             await box.until(up=True)
             assert (await box.submit()).admitted
 
     with running(password="right") as server:
+        run(main(server))
+
+
+def test_a_password_that_is_changed() -> None:
+    """Each connection is made with what the file holds then, and one that cannot be read says so."""
+
+    async def main(server: RedisServer) -> None:
+        async with opened(server.url, password="old") as box:
+            await box.submit()
+            file = box.directory / "password"
+            file.unlink()
+            with server.client() as client:
+                client.config_set("requirepass", "new")
+                client.client_kill_filter(_type="normal", skipme=True)
+            await box.until(up=False)
+            await eventually(lambda: f"{file}: the file is not there" in box.store.trouble, "that is why")
+            write_secret(file, "new")
+            await box.until(up=True)
+            assert await box.used() == 1
+
+    with running(password="old") as server:
         run(main(server))
 
 

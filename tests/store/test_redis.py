@@ -39,15 +39,15 @@ def test_each_way_to_reach_redis(transport: str, kind: str, password: str) -> No
         run(main(server.url))
 
 
-def test_a_password_and_a_database_in_the_url() -> None:
+def test_a_user_and_a_database_in_the_url() -> None:
     """What redis-py reads out of a URL is used."""
 
     async def main(url: str) -> None:
-        async with opened(url) as box:
+        async with opened(url, password="secret") as box:
             await box.submit()
 
     with running(transport=Transport.TCP, password="secret") as server:
-        run(main(f"redis://:secret@127.0.0.1:{server.port}/3"))
+        run(main(f"redis://default@127.0.0.1:{server.port}/3"))
         assert set(server.client().info("keyspace")) == {"db3"}
 
 

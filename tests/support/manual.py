@@ -18,8 +18,10 @@ _CHAPTER = _README.partition("\n## When things break")[2].partition("\n## ")[0]
 _ROWS = [re.split(r" *\|(?: |$)", line)[1:] for line in _CHAPTER.splitlines() if line.startswith("| ")]
 _LINES = [cells[0].strip("`") for cells in _ROWS if cells[0].startswith("`level=")]
 _CODE = re.compile(r"`([^`]+)`")
-_OPEN = re.compile(r"\d+|HOST:PORT|\beval(?:sha)?\b|\b[A-Z][a-z]{2}\b(?= \d{4})")
-"""What is another each time: numbers, a place, which script was refused first, the month of a date."""
+_OPEN = re.compile(r"\d+|HOST:PORT|unix:///[a-z/.]+|/etc/[a-z/.]+|\beval(?:sha)?\b|\b[A-Z][a-z]{2}\b(?= \d{4})")
+"""What is another each time: numbers, a place, a file, which script was refused first, the month of a date."""
+
+_PLACE = re.compile(r"HOST:PORT|unix:|/")
 
 _RULES = yaml.safe_load((_ROOT / "config" / "prometheus" / "policyd.rules.yml").read_text("utf-8"))
 _ALERTS: dict[str, str] = {rule["alert"]: rule["expr"] for group in _RULES["groups"] for rule in group["rules"]}
@@ -38,9 +40,13 @@ def _row(what: str) -> list[str]:
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    places = {"HOST:PORT": r"\S+"}
     parts = zip(_OPEN.split(text), [*_OPEN.findall(text), ""], strict=True)
-    return re.compile("".join(re.escape(fixed) + (places.get(free, r"\w+") if free else "") for fixed, free in parts))
+    return re.compile("".join(re.escape(fixed) + _free(free) for fixed, free in parts))
+
+
+def _free(text: str) -> str:
+    """Return the pattern of what may stand in place of a text."""
+    return (r"[^ ;)]+" if _PLACE.match(text) else r"\w+") if text else ""
 
 
 class Page(NamedTuple):
