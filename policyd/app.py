@@ -70,6 +70,7 @@ from policyd.store.seen import SeenLists
 from policyd.store.server import Server
 from policyd.store.trail import Trail
 from policyd.striker import Striker
+from policyd.suspendedfile import SuspendedFile
 from policyd.suspension import Suspensions
 from policyd.upkeep import Upkeep, ended
 from policyd.verdicts import Kept, Usages
@@ -175,6 +176,8 @@ class App:
         self._running.push_async_callback(self._close_store)
         self.index, self.trail, self.last_logins = Index(self.store), Trail(self.store), LastLogins(self.store)
         self.suspensions, self.seen = Suspensions(self.store), SeenLists(self.store)
+        suspended_file = SuspendedFile(Path(self._state_directory), self.suspensions, self._clock.now)
+        suspended_file.recall()
         self.metrics.count_suspended(self.suspensions.accounts)
         self.notices = Notices(lambda: self.config.now, self.store, NoticeMetrics(self.registry))
         self.trail.on_event(self.notices.note)
@@ -186,8 +189,9 @@ class App:
         self._recorder = DecisionRecorder(kept, self._clock.now)
         self._login_recorder = LoginRecorder(kept, self._clock.now)
         upkeep = Upkeep(
-            self.store, usages, self.index, self.trail, self.last_logins, self.suspensions, self.seen, striker
-        )
+            self.store, usages, self.index, self.trail, self.last_logins, self.suspensions, suspended_file, self.seen,
+            striker,
+        )  # fmt: skip
         keeping = asyncio.create_task(upkeep.run(self._clock))
         self._running.push_async_callback(upkeep.end, keeping)
 

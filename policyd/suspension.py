@@ -3,8 +3,8 @@
     policyd:1:{<account>}:state      what decides: a field for each suspension of the account
     policyd:1:index:suspended        a hash of all of them, from which each daemon keeps its mirror
 
-The mirror is a second behind at most. It answers while the store is away, and for what is not
-charged, about which the store is never asked.
+The mirror is a second behind at most, and begins with what was known before (suspendedfile.py). It
+answers while the store is away, and for what is not charged, about which the store is never asked.
 """
 
 import json
@@ -87,6 +87,10 @@ class Suspensions:
         await self._store.command("HDEL", _ALL, _field(account, name))
         self._adopt({key: one for key, one in self._mirror.items() if key != (account, name)})
         return _suspended(account, name, value) if value else None
+
+    def recall(self, known: Iterable[Suspended]) -> None:
+        """Begin with what was known before, until the store says what is in force."""
+        self._adopt({(one.account, one.name): one for one in known})
 
     async def refresh(self, now: int) -> list[Suspended]:
         """Take over what all daemons have put and ended. Never raises because of the store.

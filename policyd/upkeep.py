@@ -17,6 +17,7 @@ from policyd.store.redis import RedisStore
 from policyd.store.seen import SeenLists
 from policyd.store.trail import Trail
 from policyd.striker import Striker
+from policyd.suspendedfile import SuspendedFile
 from policyd.suspension import Suspensions
 from policyd.verdicts import Usages
 
@@ -35,6 +36,7 @@ class Upkeep:
     trail: Trail
     last_logins: LastLogins
     suspensions: Suspensions
+    suspended_file: SuspendedFile
     seen: SeenLists
     striker: Striker
 
@@ -47,6 +49,7 @@ class Upkeep:
                 await self._refresh(clock.now())
                 with suppress(StoreError):
                     await self.store.probe()
+                await self.suspended_file.keep(store_up=self.store.up)
                 await self._write()
             except Exception:  # noqa: BLE001  # a bug there must not end the upkeep
                 _log.exception("the index could not be written")
@@ -57,6 +60,7 @@ class Upkeep:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await self._write()
+        await self.suspended_file.keep(store_up=self.store.up)
 
     async def _refresh(self, now: int) -> None:
         """Renew the mirror, and which lists there are; that a suspension has ended by itself is an event, too."""

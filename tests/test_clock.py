@@ -1,6 +1,7 @@
 """The time that a daemon decides by: the store's, whatever the clock of its own host does."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -14,6 +15,7 @@ from policyd.store.redis import RedisStore
 from policyd.store.seen import SeenLists
 from policyd.store.trail import Trail
 from policyd.striker import Striker
+from policyd.suspendedfile import SuspendedFile
 from policyd.suspension import Suspended, Suspensions
 from policyd.upkeep import Upkeep
 from policyd.verdicts import Usages
@@ -72,7 +74,9 @@ def test_timers_follow_no_wall_clock(host: Host) -> None:
 
 
 @jumps
-def test_the_suspended_are_known_by_the_time_of_redis(redis_server: RedisServer, host: Host, jump: int) -> None:
+def test_the_suspended_are_known_by_the_time_of_redis(
+    redis_server: RedisServer, host: Host, tmp_path: Path, jump: int
+) -> None:
     """A host that is a year off drops nobody whose time is not over, from the mirror or from the list of all."""
 
     async def main() -> None:
@@ -83,7 +87,7 @@ def test_the_suspended_are_known_by_the_time_of_redis(redis_server: RedisServer,
             told, mirror = Suspensions(box.store), Suspensions(box.store)
             now = await box.store.time()
             await told.put(_suspended("a.test", now))
-            running = asyncio.create_task(_upkeep(box.store, mirror).run(clock))
+            running = asyncio.create_task(_upkeep(box.store, mirror, tmp_path).run(clock))
             await eventually(lambda: mirror.accounts() == 1, "the mirror has the one")
             host.jump(jump)
             await told.put(_suspended("b.test", now))
@@ -100,8 +104,9 @@ def _suspended(account: str, now: int) -> Suspended:
     return Suspended(account, "domain", account, now, now + HOUR, "root (uid 0)", "ticket 4711", "7KQ2M0XW9A")
 
 
-def _upkeep(store: RedisStore, suspensions: Suspensions) -> Upkeep:
+def _upkeep(store: RedisStore, suspensions: Suspensions, directory: Path) -> Upkeep:
     metrics, index, trail = Metrics(CollectorRegistry(), "0"), Index(store), Trail(store)
     usages = Usages(metrics, index, lambda *_: None)
     striker = Striker(Offences(store), suspensions, trail, metrics.trapped)
-    return Upkeep(store, usages, index, trail, LastLogins(store), suspensions, SeenLists(store), striker)
+    file = SuspendedFile(directory, suspensions, SystemClock().now)
+    return Upkeep(store, usages, index, trail, LastLogins(store), suspensions, file, SeenLists(store), striker)

@@ -16,7 +16,7 @@ ROOMS = [
     {"conf"},
     {"policy"},
     {"store"},
-    {"settlement", "suspension", "striker", "raises", "owner", "delay"},
+    {"settlement", "suspension", "suspendedfile", "striker", "raises", "owner", "delay"},
     {"status", "listing", "over", "history", "public", "explain", "story", "show"},
     {"posts", "service", "logins", "replay"},
     {"metrics", "fullest", "log"},

@@ -7,6 +7,7 @@ import pytest
 
 from policyd.cli.client import AdminClient
 from tests.app.conftest import Start
+from tests.support.manual import Seen
 from tests.support.process import Process
 from tests.support.redis import RedisServer
 from tests.support.wait import until
@@ -14,6 +15,7 @@ from tests.support.wait import until
 ALICE = {"sasl_username": "alice@a.test", "sender": "alice@a.test"}
 BOB = {"sasl_username": "bob@a.test", "sender": "bob@a.test"}
 EVENTS = ("suspend", "resume", "strike", "mailing-waits")
+STARTS = "policyd starts while Redis is away"
 REFUSED = re.compile(r"550 5\.7\.1 Sending is suspended; please contact your provider; ref [0-9A-Z]{10}")
 
 
@@ -49,6 +51,34 @@ def test_both_refuse_at_once_and_go_on_when_redis_hangs(daemons: list[Process], 
     assert daemons[1].metric("policyd_answers_without_store_total", action="accept") == 1
     refusals = {"limit": "(suspension)", "plan": "shared", "traffic": "user"}
     assert daemons[1].metric("policyd_refusals_total", **refusals) == 2
+
+
+@pytest.mark.parametrize("when_down", ["accept", "local"])
+def test_a_daemon_that_starts_while_redis_is_away(start: Start, redis_server: RedisServer, when_down: str) -> None:
+    """It refuses whom it knew to be suspended, until Redis says otherwise."""
+    daemon = start(redis_server.url, store={"timeout": "100ms", "when_down": when_down}, nodes="1")
+    admin = AdminClient(str(daemon.admin))
+    admin.post("/v1/suspend", subject="alice@a.test", reason="ticket 4711")
+    redis_server.pause()
+    daemon.stop()
+    daemon.launch()
+    daemon.wait_ready()
+    Seen(daemon).row(STARTS, without="cannot reach Redis")
+    until(lambda: daemon.said("cannot reach Redis"), "the log says why")
+
+    assert REFUSED.fullmatch(ask(daemon, ALICE))
+    assert ask(daemon, BOB) == "DUNNO"
+    redis_server.resume()
+    until(lambda: daemon.metric("policyd_store_up") == 1, "Redis answers")
+    assert REFUSED.fullmatch(ask(daemon, ALICE))
+    admin.post("/v1/resume", subject="alice@a.test", reason="new password")
+    assert ask(daemon, ALICE) == "DUNNO"
+    daemon.stop()
+    redis_server.pause()
+    daemon.launch()
+    daemon.wait_ready()
+    assert ask(daemon, ALICE) == "DUNNO"
+    redis_server.resume()
 
 
 def test_what_happened_is_counted_where_it_was_done(daemons: list[Process]) -> None:
