@@ -113,6 +113,7 @@ class Mailman:
         """Mail through that port from now on, with an envelope sender for each member or one for all."""
         if (port, verp) == (self._port, self._verp):
             return
+        self.wait_idle()  # who is ended while he works on a message puts it aside, for ever
         self._port, self._verp = port, verp
         self._write()
         before = until(lambda: self._runner("out"), "Mailman's outgoing runner runs", deadline=_START)
