@@ -41,15 +41,25 @@ def idle(site: LoginSite, path: str, *words: str) -> list[str]:
     return (done.stdout or done.stderr).splitlines()
 
 
+def next_day(site: LoginSite) -> None:
+    """Let a day pass on which ALICE fetches her mail."""
+    site.daemon.advance(DAY)
+    assert site.imap(ALICE).startswith("a OK")
+
+
 def test_mailboxes_that_nobody_fetches_from_are_listed(site: LoginSite, path: str) -> None:
     """After 40 days in which others logged in, those who did not are listed; the commands keep newer mail."""
     assert (site.pop3(BOB), site.dovecot.pop3(EVE, "wrong")) == ([IN], REFUSED)
     assert idle(site, path)[0] == "0 of 3 mailboxes idle for 40 days"
-    for _ in range(41):
-        site.daemon.advance(DAY)
-        assert site.imap(ALICE).startswith("a OK")
+    for _ in range(39):
+        next_day(site)
+    assert idle(site, path)[0] == "0 of 3 mailboxes idle for 40 days"
 
-    until(lambda: idle(site, path)[-1] == "2 of 3 mailboxes idle for 40 days", "all logins are written")
+    def are_two() -> bool:
+        next_day(site)  # Dovecot reports a login when the client is in already, so it may be one of the day after
+        return idle(site, path)[-1] == "2 of 3 mailboxes idle for 40 days"
+
+    until(are_two, "40 days have passed")
 
     assert sorted(line.split()[0] for line in idle(site, path)[1:3]) == [BOB, EVE]
     site.dovecot.fill(BOB, 1000)
