@@ -194,8 +194,9 @@ class DaemonProcess(Daemon):
 
     @property
     def log(self) -> str:
-        """What it has written to stderr."""
-        return (self.base / "log").read_text()
+        """What it has written to stderr: whole lines, as it may be in the middle of one."""
+        text = (self.base / "log").read_text()
+        return text[: text.rfind("\n") + 1]
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.poll() is None:
