@@ -11,7 +11,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs
 
 from policyd.conf.issues import did_you_mean, shown
 from policyd.conf.values import Unfit
@@ -33,6 +33,7 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
 
 _SECURED = {"redis": "rediss", "sentinel": "sentinel+tls", "cluster": "cluster+tls"}
 
+_URL = re.compile(r"([^:/?#]+)://([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#(.*))?\Z", re.DOTALL)
 _PLACE = re.compile(r"(?P<host>[A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?\Z", re.ASCII)
 _HIGHEST_PORT = 65_535
 _EXAMPLES = {
@@ -61,13 +62,9 @@ def store_url(written: str) -> str | Unfit:
     """Return a good ``store.url`` as it was written."""
     if written == "embedded":
         return written
-    try:
-        parts = urlsplit(written)
-        password = parts.password
-    except ValueError:
-        return Unfit(f'"{shown(written)}" is no URL', "write embedded, or redis://host:6379/0")
+    parts = split_url(written)
     options = parse_qs(parts.query, keep_blank_values=True)
-    if password is not None or any("password" in option for option in options):
+    if parts.password is not None or any("password" in option for option in options):
         return Unfit(
             "a password stands in the URL, where it gets into logs",
             "put it into a file of its own and name that in store.password_file",
@@ -81,9 +78,21 @@ def store_url(written: str) -> str | Unfit:
     return wrong or _unknown_option(parts.scheme, options) or written
 
 
+def split_url(written: str) -> SplitResult:
+    """Return the parts of a URL (RFC 3986, appendix B), without a scheme when it is none.
+
+    Where CVE-2025-0938 is mended, urlsplit() takes no IPv6 address in a list of hosts.
+    """
+    found = _URL.match(written)
+    if found is None:
+        return SplitResult("", "", written, "", "")
+    scheme, *parts = found.groups(default="")
+    return SplitResult(scheme.lower(), *parts)
+
+
 def tls_files(written: str) -> tuple[str, ...]:
     """Return the files that the options of a good ``store.url`` name."""
-    options = parse_qs(urlsplit(written).query)
+    options = parse_qs(split_url(written).query)
     return tuple(file for option in _FILES for file in options.get(option, ()))
 
 
@@ -117,7 +126,7 @@ def _unknown_option(scheme: str, options: Iterable[str]) -> Unfit | None:
 
 def several(written: str) -> Several | Unfit:
     """Return what a URL of several hosts says."""
-    parts = urlsplit(written)
+    parts = split_url(written)
     kind, _, secured = parts.scheme.partition("+")
     user, _, hosts = parts.netloc.rpartition("@")
     example = f"write {_EXAMPLES[kind]}"

@@ -1,8 +1,6 @@
 """The topology that a ``store.url`` names."""
 
-from urllib.parse import urlsplit
-
-from policyd.conf.store_url import several
+from policyd.conf.store_url import several, split_url
 from policyd.conf.values import Unfit
 from policyd.store.cluster import Cluster
 from policyd.store.node import Node, Terms
@@ -13,7 +11,7 @@ from policyd.store.topology import Single, Topology
 
 def topology(server: Server, terms: Terms) -> Topology:
     """Return the way to the Redis of ``server``. Raises ValueError or OSError when it cannot be used."""
-    if urlsplit(server.url).scheme.partition("+")[0] not in {"sentinel", "cluster"}:
+    if split_url(server.url).scheme.partition("+")[0] not in {"sentinel", "cluster"}:
         connect, login = connection(server)
         return Single(Node(connect, login, terms))
     read = several(server.url)

@@ -3,10 +3,10 @@
 import asyncio
 import ssl
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from redis.connection import parse_url
 
+from policyd.conf.store_url import split_url
 from policyd.secret import read_certificate, read_password
 from policyd.store.link import Args, Connect
 
@@ -23,7 +23,7 @@ class Server(NamedTuple):
     @property
     def place(self) -> str:
         """The URL without user and options, for people."""
-        parts = urlsplit(self.url)
+        parts = split_url(self.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
@@ -67,7 +67,7 @@ def connection(server: Server) -> tuple[Connect, Login]:
         loop = asyncio.get_running_loop()
         return lambda factory: loop.create_unix_connection(factory, path), login
     host, port = options.get("host", "localhost"), options.get("port", 6379)
-    return tcp(host, port, tls(options) if urlsplit(server.url).scheme == "rediss" else None), login
+    return tcp(host, port, tls(options) if split_url(server.url).scheme == "rediss" else None), login
 
 
 def tcp(host: str, port: int, context: ssl.SSLContext | None) -> Connect:
