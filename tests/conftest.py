@@ -1,5 +1,6 @@
 """What tests of every room may use: the real programs, one of each for a whole run."""
 
+import signal
 from collections.abc import Generator, Iterator
 from secrets import token_hex
 
@@ -11,6 +12,12 @@ from tests.support.postfix import Postfix
 from tests.support.postfix_files import HOSTED
 from tests.support.redis import RedisServer, running
 from tests.support.sink import Sink
+
+
+def pytest_configure() -> None:
+    """Have the programs that are started hear SIGINT, which a shell has what runs in the background ignore."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
