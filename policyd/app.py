@@ -176,8 +176,8 @@ class App:
         self._running.push_async_callback(self._close_store)
         self.index, self.trail, self.last_logins = Index(self.store), Trail(self.store), LastLogins(self.store)
         self.suspensions, self.seen = Suspensions(self.store), SeenLists(self.store)
-        suspended_file = SuspendedFile(Path(self._state_directory), self.suspensions, self._clock.now)
-        suspended_file.recall()
+        suspended_file = SuspendedFile(Path(self._state_directory))
+        self.suspensions.recall(suspended_file.recall())
         self.metrics.count_suspended(self.suspensions.accounts)
         self.notices = Notices(lambda: self.config.now, self.store, NoticeMetrics(self.registry))
         self.trail.on_event(self.notices.note)
@@ -189,10 +189,11 @@ class App:
         self._recorder = DecisionRecorder(kept, self._clock.now)
         self._login_recorder = LoginRecorder(kept, self._clock.now)
         upkeep = Upkeep(
-            self.store, usages, self.index, self.trail, self.last_logins, self.suspensions, suspended_file, self.seen,
-            striker,
+            self._clock, self.store, usages, self.index, self.trail, self.last_logins, self.suspensions, suspended_file,
+            self.seen, striker,
         )  # fmt: skip
-        keeping = asyncio.create_task(upkeep.run(self._clock))
+        self.suspensions.on_change(upkeep.keep_suspended)
+        keeping = asyncio.create_task(upkeep.run())
         self._running.push_async_callback(upkeep.end, keeping)
 
     def _counting(self, settings: StoreSettings) -> Store:

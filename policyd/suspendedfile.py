@@ -1,17 +1,17 @@
 """Who is suspended, as the daemon knew it last, in a file: a daemon that starts while the store is away goes by it.
 
-What the store says replaces it as soon as it answers. It is written whole, and only when something has changed.
+What the store says replaces it as soon as it answers. It is written whole, and only when something has changed:
+once a second, at the end, and before a suspension of this daemon's is confirmed.
 """
 
 import asyncio
 import json
 import logging
 import os
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from policyd.suspension import Suspended, Suspensions
+from policyd.suspension import Suspended
 
 NAME = "suspended.json"
 MOST = 10_000
@@ -26,30 +26,33 @@ _log = logging.getLogger("policyd")
 class SuspendedFile:
     """The file in the state directory. Nothing here raises: without it, the store says who is suspended."""
 
-    def __init__(self, directory: Path, suspensions: Suspensions, now: Callable[[], int]) -> None:
-        self._path, self._suspensions, self._now = directory / NAME, suspensions, now
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / NAME
         self._written: list[Suspended] | None = None
         self._unread, self._trouble = "", ""
+        self._writing = asyncio.Lock()
 
-    def recall(self) -> None:
-        """Have the mirror begin with what the file says."""
+    def recall(self) -> list[Suspended]:
+        """Return what the file says, nothing when it cannot be read."""
         try:
             self._written = _read(self._path)
         except FileNotFoundError:
             self._unread = "there is none yet"
         except (OSError, ValueError, RecursionError) as error:
             self._unread = getattr(error, "strerror", "") or "it is not as policyd wrote it"
-        else:
-            self._suspensions.recall(self._written)
+        return self._written or []
 
-    async def keep(self, *, store_up: bool) -> None:
-        """Write what is in force, unless it stands there; what is known while the store is away stood there before."""
-        if not store_up:
+    async def keep(self, known: list[Suspended] | None) -> None:
+        """Write what is in force, unless it stands there; None: the store has not said it yet, which is news once."""
+        if known is None:
             if self._unread:
                 _log.warning("who is suspended is not known until Redis answers: %s: %s", self._path, self._unread)
             self._unread = ""
             return
-        known = self._suspensions.all(self._now())[-MOST:]
+        async with self._writing:
+            await self._keep(known[-MOST:])
+
+    async def _keep(self, known: list[Suspended]) -> None:
         if known == self._written:
             return
         try:

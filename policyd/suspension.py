@@ -9,7 +9,7 @@ answers while the store is away, and for what is not charged, about which the st
 
 import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple, Protocol
 
 from policyd.address import normal_form
@@ -66,6 +66,12 @@ class Suspensions:
         self._store = store
         self._mirror: dict[tuple[str, str], Suspended] = {}
         self._doors: dict[str, Suspended] = {}
+        self._is_told = False
+        self._then: Callable[[], Awaitable[None]] | None = None
+
+    def on_change(self, then: Callable[[], Awaitable[None]]) -> None:
+        """Have ``then`` done when this daemon has put or ended one, before whoever wanted it hears so."""
+        self._then = then
 
     async def put(self, suspended: Suspended) -> None:
         """Put a suspension into force, in place of one of the same subject. Raises StoreError.
@@ -77,7 +83,7 @@ class Suspensions:
         state, field = keys.state(keys.tag(account)), keys.suspension(suspended.name)
         await put(self._store, _ALL, _field(account, suspended.name), value, lasts + _WEEK)
         await put(self._store, state, field, value, lasts)
-        self._adopt({**self._mirror, (account, suspended.name): suspended})
+        await self._change({**self._mirror, (account, suspended.name): suspended})
 
     async def end(self, account: str, name: str) -> Suspended | None:
         """End a suspension and return it, None when there is none. Raises StoreError."""
@@ -85,7 +91,7 @@ class Suspensions:
         value = await self._store.command("HGET", state, field)
         await self._store.command("HDEL", state, field)
         await self._store.command("HDEL", _ALL, _field(account, name))
-        self._adopt({key: one for key, one in self._mirror.items() if key != (account, name)})
+        await self._change({key: one for key, one in self._mirror.items() if key != (account, name)})
         return _suspended(account, name, value) if value else None
 
     def recall(self, known: Iterable[Suspended]) -> None:
@@ -102,6 +108,7 @@ class Suspensions:
             found = await self._store.command("HGETALL", _ALL)
             every = {field: _decoded(field, value) for field, value in zip(found[::2], found[1::2], strict=True)}
             self._adopt({(one.account, one.name): one for one in every.values() if _holds(one, now)})
+            self._is_told = True
             for field, one in every.items():
                 if not _holds(one, now) and await self._store.command("EVAL", _DROP, 1, _ALL, field, _value(one)):
                     over.append(one)
@@ -134,9 +141,19 @@ class Suspensions:
             (one for one in self._mirror.values() if _holds(one, now)), key=lambda one: (one.at, one.account, one.name)
         )
 
+    def told(self, now: int) -> list[Suspended] | None:
+        """Return those in force, the oldest first; None while they are only what was known before."""
+        return self.all(now) if self._is_told else None
+
     def accounts(self) -> int:
         """Return how many accounts have something suspended."""
         return len({account for account, _ in self._mirror})
+
+    async def _change(self, mirror: dict[tuple[str, str], Suspended]) -> None:
+        self._adopt(mirror)
+        self._is_told = True  # of this one; what the others have done comes with the next refresh
+        if self._then is not None:
+            await self._then()
 
     def _adopt(self, mirror: dict[tuple[str, str], Suspended]) -> None:
         self._mirror = mirror

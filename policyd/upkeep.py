@@ -30,6 +30,7 @@ _log = logging.getLogger("policyd")
 class Upkeep:
     """The parts of a daemon that need it."""
 
+    clock: Clock
     store: RedisStore
     usages: Usages
     index: Index
@@ -40,16 +41,16 @@ class Upkeep:
     seen: SeenLists
     striker: Striker
 
-    async def run(self, clock: Clock) -> None:
+    async def run(self) -> None:
         """Do it for ever, and ask the store whether it is there: nobody else might, with inbound mail only."""
         while True:
             try:
                 with suppress(StoreError):
-                    clock.follow(await self.store.time())
-                await self._refresh(clock.now())
+                    self.clock.follow(await self.store.time())
+                await self._refresh(self.clock.now())
                 with suppress(StoreError):
                     await self.store.probe()
-                await self.suspended_file.keep(store_up=self.store.up)
+                await self.keep_suspended()
                 await self._write()
             except Exception:  # noqa: BLE001  # a bug there must not end the upkeep
                 _log.exception("the index could not be written")
@@ -60,7 +61,11 @@ class Upkeep:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await self._write()
-        await self.suspended_file.keep(store_up=self.store.up)
+        await self.keep_suspended()
+
+    async def keep_suspended(self) -> None:
+        """Have the file say who is suspended, for a start while the store is away."""
+        await self.suspended_file.keep(self.suspensions.told(self.clock.now()))
 
     async def _refresh(self, now: int) -> None:
         """Renew the mirror, and which lists there are; that a suspension has ended by itself is an event, too."""

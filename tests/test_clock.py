@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from policyd.clock import SystemClock
+from policyd.clock import Clock, SystemClock
 from policyd.metrics import Metrics
 from policyd.store.index import Index
 from policyd.store.last import LastLogins
@@ -87,7 +87,7 @@ def test_the_suspended_are_known_by_the_time_of_redis(
             told, mirror = Suspensions(box.store), Suspensions(box.store)
             now = await box.store.time()
             await told.put(_suspended("a.test", now))
-            running = asyncio.create_task(_upkeep(box.store, mirror, tmp_path).run(clock))
+            running = asyncio.create_task(_upkeep(clock, box.store, mirror, tmp_path).run())
             await eventually(lambda: mirror.accounts() == 1, "the mirror has the one")
             host.jump(jump)
             await told.put(_suspended("b.test", now))
@@ -104,9 +104,9 @@ def _suspended(account: str, now: int) -> Suspended:
     return Suspended(account, "domain", account, now, now + HOUR, "root (uid 0)", "ticket 4711", "7KQ2M0XW9A")
 
 
-def _upkeep(store: RedisStore, suspensions: Suspensions, directory: Path) -> Upkeep:
+def _upkeep(clock: Clock, store: RedisStore, suspensions: Suspensions, directory: Path) -> Upkeep:
     metrics, index, trail = Metrics(CollectorRegistry(), "0"), Index(store), Trail(store)
     usages = Usages(metrics, index, lambda *_: None)
     striker = Striker(Offences(store), suspensions, trail, metrics.trapped)
-    file = SuspendedFile(directory, suspensions, SystemClock().now)
-    return Upkeep(store, usages, index, trail, LastLogins(store), suspensions, file, SeenLists(store), striker)
+    file, last, seen = SuspendedFile(directory), LastLogins(store), SeenLists(store)
+    return Upkeep(clock, store, usages, index, trail, last, suspensions, file, seen, striker)

@@ -14,6 +14,7 @@ from tests.support.manual import Seen
 from tests.support.ports import free_port
 from tests.support.process import Process, configuration
 from tests.support.redis import running
+from tests.support.wait import until
 
 ALICE = {"sasl_username": "alice@a.test", "sender": "alice@a.test"}
 CAROL = {"sasl_username": "carol@b.test", "sender": "carol@b.test"}
@@ -100,7 +101,7 @@ def test_a_port_without_ends(daemon: Process, asker: Asker) -> None:
 
 def test_mailman_is_away(daemon: Process) -> None:
     """Its REST does not answer."""
-    assert daemon.said("the rosters cannot be read")
+    until(lambda: daemon.said("the rosters cannot be read"), "the log says so")
     Seen(daemon).row("Mailman's REST is down, or its password has changed", without="the rosters cannot be read")
 
 

@@ -1,6 +1,7 @@
 """Two installed daemons on one Redis: a suspension holds on both, also while Redis hangs."""
 
 import re
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -79,6 +80,33 @@ def test_a_daemon_that_starts_while_redis_is_away(start: Start, redis_server: Re
     daemon.wait_ready()
     assert ask(daemon, ALICE) == "DUNNO"
     redis_server.resume()
+
+
+def test_what_was_confirmed_outlives_everything(start: Start, redis_server: RedisServer) -> None:
+    """Redis and the daemon are killed in the next moment; the daemon that starts then refuses all the same."""
+    daemon = start(redis_server.url, store={"timeout": "100ms"})
+    until((daemon.base / "state" / "suspended.json").exists, "Redis has said that nobody is suspended")
+    AdminClient(str(daemon.admin)).post("/v1/suspend", subject="alice@a.test", reason="ticket 4711")
+    daemon.signal(signal.SIGKILL)
+    redis_server.kill()
+    daemon.ended()
+    daemon.launch()
+    daemon.wait_ready()
+
+    assert REFUSED.fullmatch(ask(daemon, ALICE))
+
+
+def test_who_is_suspended_is_unknown_only_where_nobody_has_said_it(start: Start, redis_server: RedisServer) -> None:
+    """Not in the first outage of a daemon, and in that of one that has never met its Redis the log says so."""
+    daemon = start(redis_server.url, store={"timeout": "100ms"})
+    until((daemon.base / "state" / "suspended.json").exists, "Redis has said that nobody is suspended")
+    redis_server.kill()
+    until(lambda: daemon.metric("policyd_store_up") == 0, "Redis is away")
+    late = start(redis_server.url, store={"timeout": "100ms"})
+    Seen(late, since=0).line("who is suspended is not known")
+    daemon.stop()
+
+    assert not daemon.said("who is suspended")
 
 
 def test_what_happened_is_counted_where_it_was_done(daemons: list[Process]) -> None:

@@ -18,7 +18,9 @@ _CHAPTER = _README.partition("\n## When things break")[2].partition("\n## ")[0]
 _ROWS = [re.split(r" *\|(?: |$)", line)[1:] for line in _CHAPTER.splitlines() if line.startswith("| ")]
 _LINES = [cells[0].strip("`") for cells in _ROWS if cells[0].startswith("`level=")]
 _CODE = re.compile(r"`([^`]+)`")
-_OPEN = re.compile(r"\d+|HOST:PORT|unix:///[a-z/.]+|/etc/[a-z/.]+|\beval(?:sha)?\b|\b[A-Z][a-z]{2}\b(?= \d{4})")
+_OPEN = re.compile(
+    r"\d+|HOST:PORT|unix:///[a-z/.]+|/(?:etc|var/lib)/[a-z/.]+|\beval(?:sha)?\b|\b[A-Z][a-z]{2}\b(?= \d{4})"
+)
 """What is another each time: numbers, a place, a file, which script was refused first, the month of a date."""
 
 _PLACE = re.compile(r"HOST:PORT|unix:|/")
@@ -84,10 +86,13 @@ def _fires(alert: str, now: Page, before: Page) -> bool:
 
 
 class Seen:
-    """What a daemon shows from now on. ``meanwhile`` is done again and again until it does."""
+    """What a daemon shows from now on, or ``since`` a place in its log; ``meanwhile`` is done until it does."""
 
-    def __init__(self, daemon: Process, meanwhile: Callable[[], object] = lambda: None) -> None:
-        self._daemon, self._meanwhile, self._since = daemon, meanwhile, len(daemon.log)
+    def __init__(
+        self, daemon: Process, meanwhile: Callable[[], object] = lambda: None, *, since: int | None = None
+    ) -> None:
+        self._daemon, self._meanwhile = daemon, meanwhile
+        self._since = len(daemon.log) if since is None else since
         self._before = self._page()
 
     @property
