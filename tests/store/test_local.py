@@ -336,6 +336,41 @@ def test_paying_leaves_room_for_decisions(site: Site) -> None:
     assert most == BATCH == 100
 
 
+def test_accounts_that_get_no_answer_hold_up_no_other(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are tried after all that can be paid, and each of their messages is paid in its order."""
+    monkeypatch.setattr("policyd.store.local.store.BATCH", 2)
+    moved, healthy, daemon, submit = account(), account(), site.daemons[0], site.aways[0].submit
+    messages = [(moved, "m0"), (healthy, "h0"), (moved, "m1"), (healthy, "h1"), (healthy, "h2")]
+    asked = [(*message, "a") for message in messages] + [(moved, "m0", "b")]
+    paid: list[tuple[str, str, str]] = []
+
+    def half_moved(call: Call, done: Done) -> None:
+        if call.account == moved:
+            done(StoreUnavailable("charge", "TRYAGAIN"))
+        else:
+            taken(call, done)
+
+    def taken(call: Call, done: Done) -> None:
+        assert call.record
+        paid.append((call.account, call.record.instance, call.record.fingerprint))
+        submit(call, done)
+
+    site.fault(Fault.DOWN)
+    for name, message, fingerprint in asked:
+        site.send(Call(Op.CHARGE, name, Record("mx", message, fingerprint, KEEP), (LIMIT,)))
+    site.fault(Fault.NONE)
+    monkeypatch.setattr(site.aways[0], "submit", half_moved)
+    asyncio.run(daemon.pay())
+    assert [name for name, _, _ in paid] == [healthy] * 3
+    assert daemon.unpaid == 3
+    monkeypatch.setattr(site.aways[0], "submit", taken)
+    asyncio.run(daemon.pay())
+
+    assert daemon.unpaid == 0
+    assert sorted(paid) == sorted(asked)
+    assert [fingerprint for _, message, fingerprint in paid if message == "m0"] == ["a", "b"]
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("rcpt"), st.integers(0, 1), st.integers(0, 5)),

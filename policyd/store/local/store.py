@@ -110,12 +110,12 @@ class LocalStore:
         return f"{named} and {plural(more, 'more account')}" if more > 0 else named
 
     async def pay(self) -> None:
-        """Pay back as long as the store answers, in batches."""
+        """Pay back in batches, as long as the store answers to one of each; what it did not answer is tried last."""
         await asyncio.sleep(self._timeout)  # what was given up cannot run any more then
-        before, done = self._unpaid.count, True
-        while done and self._store.up and (batch := self._unpaid.first(BATCH)):
+        before, answered = self._unpaid.count, True
+        while answered and self._store.up and (batch := self._unpaid.first(BATCH)):
             begun = perf_counter()
-            done = all(await asyncio.gather(*(self._paying(key, owed) for key, owed in batch)))
+            answered = any(await asyncio.gather(*(self._paying(key, owed) for key, owed in batch)))
             await asyncio.sleep(perf_counter() - begun)
         if not self._unpaid.count:
             self._full = False
@@ -189,6 +189,7 @@ class LocalStore:
         """Pay the first call of a message; returns whether the store answered."""
         outcome = await self._forced(owed.call)
         if isinstance(outcome, StoreError):
+            self._unpaid.postpone(key)
             return False
         call, record = owed.call, owed.call.record
         if call.op is Op.CHARGE and outcome.repeated and not outcome.admitted and record is not None:

@@ -49,8 +49,12 @@ class Unpaid:
         self.count += 1
 
     def first(self, most: int) -> list[tuple[Key, Owed]]:
-        """Return the first call of each of so many messages, the oldest messages first."""
+        """Return the first call of each of so many messages, the oldest first, those that were postponed last."""
         return [(key, owed[0]) for key, owed in islice(self._messages.items(), most)]
+
+    def postpone(self, key: Key) -> None:
+        """Have a message paid after all others; its own calls stay in their order."""
+        self._messages.move_to_end(key)
 
     def change(self, key: Key, call: Call) -> None:
         """Have another call paid in place of a message's first one."""
