@@ -76,3 +76,7 @@ class Store(Protocol):
     @property
     def up(self) -> bool:
         """Whether the store answered last time it was asked."""
+
+    @property
+    def trouble(self) -> str:
+        """Why the store does not count, "" while it does."""

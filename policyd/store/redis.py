@@ -253,5 +253,5 @@ def _key(words: Args) -> bytes:
 
 
 def _words(error: Exception) -> str:
-    """Return what Redis says about a command that it refuses, without the place in the script that it adds."""
-    return _PLACE.sub("", str(error))
+    """Return what Redis says about a command that it refuses, without the place in the script and the full stop."""
+    return _PLACE.sub("", str(error)).removesuffix(".")

@@ -233,6 +233,24 @@ def test_counting_on_without_it(start: Start, ending: ExitStack, away: str) -> N
     assert daemon.said("store.when_down: local decides until it does")
 
 
+def test_why_mail_is_counted_without_it(start: Start, redis_server: RedisServer) -> None:
+    """The line of each mail says why Redis does not count, however much the account owes already."""
+    store = {"timeout": "1s", "when_down": "local"}
+    daemon = start(redis_server.url, limits={"domain-hourly": rate(2)}, store=store, nodes="1")
+    with daemon.asker() as asker, redis_server.client() as client:
+        client.config_set("maxmemory", 1)
+        assert [asker.ask(**ALICE) for _ in range(3)] == ["DUNNO", "DUNNO", WAIT]
+        client.config_set("maxmemory", 0)
+
+    lines = [*daemon.lines(action="accept", account="a.test"), *daemon.lines(action="defer", account="a.test")]
+    oom = "OOM command not allowed when used memory > 'maxmemory'"
+    assert [line["store"] for line in lines] == [
+        f"store charge: {oom}; counted by this daemon",
+        f"store charge: Redis refuses to count: {oom}; counted by this daemon",
+        f"store charge: Redis refuses to count: {oom}, and this daemon's share of domain-hourly is used up",
+    ]
+
+
 def test_a_password_that_is_changed(start: Start, ending: ExitStack, tmp_path: Path) -> None:
     """With when_down local mail is counted until the file has the new password, and paid back without a restart."""
     server = ending.enter_context(running(password="old"))

@@ -36,6 +36,11 @@ class Away:
         """Whether calls are answered."""
         return self.fault is Fault.NONE
 
+    @property
+    def trouble(self) -> str:
+        """Why they are not."""
+        return "" if self.up else "cannot reach Redis: Connection refused"
+
     def submit(self, call: Call, done: Done) -> None:
         """Run a call, or not, and answer it, or not."""
         now = self.clock.now()

@@ -107,6 +107,20 @@ def test_it_counts_on_from_what_it_saw(site: Site) -> None:
     assert site.used() == site.used(EXACT) == 60
 
 
+def test_why_it_is_counted_here(site: Site) -> None:
+    """While the store is away its trouble is what each answer says; then, until all is paid back, that it is not."""
+    site.fault(Fault.DOWN)
+    away = [str(site.ask(f"m{number}")) for number in range(3)]
+    site.fault(Fault.NONE)
+    unpaid = str(site.ask("n"))
+    site.back()
+
+    refused = "store charge: cannot reach Redis: Connection refused; counted by this daemon"
+    assert away == ["store charge: the link to Redis is down; counted by this daemon", refused, refused]
+    assert unpaid == "store charge: the account has charges to pay back; counted by this daemon"
+    assert not isinstance(site.ask("o"), StoreError)
+
+
 def test_the_last_answer_counts(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """However few answers are kept as they came, each counter is what the last of them said."""
     monkeypatch.setattr("policyd.store.local.store._UNREAD", 1)

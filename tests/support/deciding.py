@@ -82,6 +82,11 @@ class CountingStore:
         """Whether the store answered last time."""
         return self.redis.up
 
+    @property
+    def trouble(self) -> str:
+        """Why it does not count."""
+        return self.redis.trouble
+
     def submit(self, call: Call, done: Done) -> None:
         """Hand a call on."""
         self.ops.append(call.op)

@@ -66,6 +66,11 @@ class LocalStore:
         return self._store.up
 
     @property
+    def trouble(self) -> str:
+        """Why the wrapped store does not count, "" while it does."""
+        return self._store.trouble
+
+    @property
     def unpaid(self) -> int:
         """How many calls have to be paid back."""
         return self._unpaid.count
@@ -73,7 +78,8 @@ class LocalStore:
     def submit(self, call: Call, done: Done) -> None:
         """Send a call, or answer it here."""
         if self._unpaid.count and self._unpaid.owes(call.account):
-            self._answer(call, done, StoreUnavailable(call.op.value, "the account has charges to pay back"))
+            why = self._store.trouble or "the account has charges to pay back"
+            self._answer(call, done, StoreUnavailable(call.op.value, why))
         else:
             self._store.submit(call, partial(self._heard, call, done))
 
