@@ -184,12 +184,11 @@ def listen(values: Values, at: At) -> Listen:
 
 
 def store(values: Values, at: At) -> StoreSettings:
-    """Return how the store is reached; the password of sentinels without sentinels is reported."""
+    """Return how the store is reached; a password that nobody asks for is reported."""
     default = StoreSettings()
     url = values.get(URL, default.url)
-    if values.get(SENTINEL_PASSWORD_FILE, "") and URL.name not in values.flawed and not url.startswith("sentinel"):
-        problem, cure = "store.url names no sentinels, and this is their password", "remove it, or write password_file:"
-        at.key(SENTINEL_PASSWORD_FILE.name).report(values.place_of(SENTINEL_PASSWORD_FILE), problem, cure)
+    if URL.name not in values.flawed:
+        _report_unused_passwords(values, at, url)
     return StoreSettings(
         url=url,
         password_file=values.get(PASSWORD_FILE, default.password_file),
@@ -198,6 +197,16 @@ def store(values: Values, at: At) -> StoreSettings:
         timeout=values.get(TIMEOUT, default.timeout),
         when_down=values.get(WHEN_DOWN, default.when_down),
     )
+
+
+def _report_unused_passwords(values: Values, at: At, url: str) -> None:
+    """Report the password files that the store of ``url`` has no use for."""
+    if url == "embedded" and values.get(PASSWORD_FILE, ""):
+        problem, cure = "the embedded store has no password", "remove it, or write the url: of a Redis"
+        at.key(PASSWORD_FILE.name).report(values.place_of(PASSWORD_FILE), problem, cure)
+    if not url.startswith("sentinel") and values.get(SENTINEL_PASSWORD_FILE, ""):
+        problem, cure = "store.url names no sentinels, and this is their password", "remove it, or write password_file:"
+        at.key(SENTINEL_PASSWORD_FILE.name).report(values.place_of(SENTINEL_PASSWORD_FILE), problem, cure)
 
 
 def _written(spot: Placed[Endpoint] | None) -> Endpoint | None:

@@ -88,8 +88,9 @@ STORES = [
 def test_the_store_is_read(url: str, tmp_path: Path) -> None:
     """The kinds of store."""
     sentinels = "/etc/spw" if url.startswith("sentinel") else ""
-    files = f"password_file: /etc/pw, sentinel_password_file: {sentinels or 'null'}, directory: /var/lib/p"
-    expected = StoreSettings(url, "/etc/pw", sentinels, "/var/lib/p", 100, WhenDown.DEFER)
+    password = "" if url == "embedded" else "/etc/pw"
+    files = f"password_file: {password or 'null'}, sentinel_password_file: {sentinels or 'null'}, directory: /var/lib/p"
+    expected = StoreSettings(url, password, sentinels, "/var/lib/p", 100, WhenDown.DEFER)
 
     assert loaded(tmp_path, store=f'{{url: "{url}", {files}, timeout: 100ms, when_down: defer}}').store == expected
 
