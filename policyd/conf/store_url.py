@@ -35,6 +35,8 @@ _SECURED = {"redis": "rediss", "sentinel": "sentinel+tls", "cluster": "cluster+t
 
 _URL = re.compile(r"([^:/?#]+)://([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#(.*))?\Z", re.DOTALL)
 _PLACE = re.compile(r"(?P<host>[A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?\Z", re.ASCII)
+_SOCKET = re.compile(r"(?:unix:/?|/)(?P<path>[^/?#][^?#]*)\Z", re.DOTALL)
+"""A path, or a socket as ``listen`` has it."""
 _HIGHEST_PORT = 65_535
 _EXAMPLES = {
     "sentinel": "sentinel://host1:26379,host2:26379,host3:26379/mymaster",
@@ -73,7 +75,9 @@ def store_url(written: str) -> str | Unfit:
         read = several(written)
         return read if isinstance(read, Unfit) else _unknown_option(parts.scheme, options) or written
     if parts.scheme not in _SCHEMES or not (parts.path if parts.scheme == "unix" else parts.hostname):
-        return Unfit(f'"{shown(written)}" is no store', _ONE_OF_ALL)
+        socket = _SOCKET.match(written)
+        cure = f"write {shown('unix:///' + socket['path'])}" if socket else _ONE_OF_ALL
+        return Unfit(f'"{shown(written)}" is no store', cure)
     wrong = _not_single(parts, options)
     return wrong or _unknown_option(parts.scheme, options) or written
 
