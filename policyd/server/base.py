@@ -58,6 +58,15 @@ def peer_host(transport: asyncio.BaseTransport, local_host: str) -> str:
     return address.removeprefix("::ffff:") if "." in address else address
 
 
+def peer_name(transport: asyncio.BaseTransport) -> str:
+    """Return who is at the other end, for the log: an address, or the process that has connected to a unix socket."""
+    address = transport.get_extra_info("peername")
+    if isinstance(address, tuple):
+        return f"{address[0]} port {address[1]}"
+    who = peer_credentials(transport)
+    return f"pid {who.pid} of uid {who.uid}"
+
+
 async def serve_on(sock: socket.socket, factory: Callable[[], asyncio.BaseProtocol]) -> asyncio.AbstractServer:
     """Accept connections on a listening socket.
 

@@ -14,7 +14,7 @@ from typing import Generic, Protocol, cast
 from policyd.clock import Clock, Timer
 from policyd.errors import ProtocolError
 from policyd.model import PolicyRequest, Verdict
-from policyd.server.base import Conversation, Decider, peer_credentials, peer_host
+from policyd.server.base import Conversation, Decider, peer_host, peer_name
 from policyd.wire.postfix import PolicyConnection, reply_to
 
 STUCK = 30_000
@@ -112,6 +112,11 @@ class PostfixConnection(asyncio.Protocol, Generic[Conversation]):
 
     # What the server calls
 
+    @property
+    def peer(self) -> str:
+        """Who is at the other end, for the log."""
+        return peer_name(self._transport)
+
     def finish(self) -> None:
         """Close as soon as everything that was received is answered."""
         self._last = True
@@ -201,15 +206,8 @@ class PostfixConnection(asyncio.Protocol, Generic[Conversation]):
 
     def _malformed(self, error: ProtocolError) -> None:
         if not self._transport.is_closing():
-            self._home.malformed(self._host, self._peer(), error)
+            self._home.malformed(self._host, self.peer, error)
             self.close()
-
-    def _peer(self) -> str:
-        address = self._transport.get_extra_info("peername")
-        if isinstance(address, tuple):
-            return f"{address[0]} port {address[1]}"
-        who = peer_credentials(self._transport)
-        return f"pid {who.pid} of uid {who.uid}"
 
     # A client that does not read
 

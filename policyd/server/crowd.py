@@ -17,13 +17,13 @@ class Crowd:
         self.service, self.most = service, most
         self._closed, self._throttle = closed, Throttle(clock)
 
-    def too_many(self, which: str) -> None:
-        """Count one that is closed, and warn once in a while; ``which`` says how it was chosen."""
+    def too_many(self, which: str, peer: str) -> None:
+        """Count one that is closed, ``peer``'s, and warn once in a while; ``which`` says how it was chosen."""
         self._closed(self.service)
         held = self._throttle.passes(which)
         if held is not None:
             more = f" ({held} more since the last line)" if held else ""
             _logger.warning(
-                "listen.%s has %d connections, the most that it takes: closed %s%s",
-                self.service, self.most, which, more,
+                "listen.%s has %d connections, the most that it takes: closed %s, from %s%s",
+                self.service, self.most, which, peer, more,
             )  # fmt: skip

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 
-from policyd.server.base import serve_on
+from policyd.server.base import peer_name, serve_on
 from policyd.server.crowd import Crowd
 from policyd.server.key import Key
 
@@ -129,22 +130,18 @@ class HttpServer:
         if server is None:
             return _Refusal()
         self._trusted.intersection_update(present)
-        if len(present) >= self._crowd.most and not self._made_room(present):
-            return _Refusal()
+        if len(present) >= self._crowd.most:
+            oldest = next((one for one in present if one not in self._trusted), None)
+            if oldest is None:
+                return _Refusal(partial(self._crowd.too_many, "the new one"))
+            self._crowd.too_many("the oldest", peer_name(cast("asyncio.Transport", oldest.transport)))
+            _drop(oldest)
         return server()
 
     def _present(self) -> list[RequestHandler]:
         """Return the open connections, the oldest first."""
         server = self._runner.server
         return [] if server is None else [one for one in server.connections if one.transport is not None]
-
-    def _made_room(self, present: Sequence[RequestHandler]) -> bool:
-        oldest = next((one for one in present if one not in self._trusted), None)
-        self._crowd.too_many("the new one" if oldest is None else "the oldest")
-        if oldest is None:
-            return False
-        _drop(oldest)
-        return True
 
 
 def _drop(connection: RequestHandler) -> None:
@@ -172,9 +169,13 @@ class _Complaints(logging.LoggerAdapter[logging.Logger]):
 
 
 class _Refusal(asyncio.Protocol):
-    """Ends a connection that is one too many."""
+    """Ends a connection as soon as it is there; ``refused`` is called with whose it is."""
+
+    def __init__(self, refused: Callable[[str], None] = lambda _: None) -> None:
+        self._refused = refused
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._refused(peer_name(transport))
         transport.close()
 
 

@@ -106,8 +106,10 @@ class PostfixServer(Generic[Conversation]):
         """
         if len(self._connections) >= self._crowd.most:
             oldest = next(iter(self._silent), None)
-            self._crowd.too_many("the new one" if oldest is None else "the oldest that has asked nothing")
-            (oldest or connection).abort()
+            which = "the new one" if oldest is None else "the oldest that has asked nothing"
+            closed = oldest or connection
+            self._crowd.too_many(which, closed.peer)
+            closed.abort()
         self._connections.add(connection)
         self._silent[connection] = None
         self._empty.clear()

@@ -1,6 +1,7 @@
 """HTTP clients that mean no good: memory is bounded, others are served, and the log is not filled."""
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -16,6 +17,7 @@ from tests.support.httpserver import as_nobody, ask, connected, http_serving
 from tests.support.wait import LOOK_EVERY
 
 MOST = 8
+MINE = f"pid {os.getpid()} of uid {os.getuid()}"
 LARGE = 2**20  # bytes of an answer: more than a socket takes
 
 HALF_REQUESTS = {
@@ -103,7 +105,8 @@ def test_who_asks_nothing_whole_keeps_nobody_out(
             await until(lambda: server.connections == 0)
 
     run(scenario())
-    assert said(caplog) == [f"listen.metrics has {MOST} connections, the most that it takes: closed the oldest"]
+    which = f"the oldest, from {MINE}"
+    assert said(caplog) == [f"listen.metrics has {MOST} connections, the most that it takes: closed {which}"]
 
 
 @pytest.mark.parametrize("sent", NO_HTTP.values(), ids=NO_HTTP)
@@ -124,6 +127,34 @@ def test_what_is_no_http_ends_the_connection(
 
     run(scenario())
     assert said(caplog) == []
+
+
+def test_when_all_have_shown_who_they_are_the_new_one_goes(
+    run: Run, short_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody who may ask loses his connection, and the log says whom the listener did not take."""
+    path = short_dir / "admin"
+
+    async def answer(_: object) -> str:
+        return "here"
+
+    async def scenario() -> None:
+        app = admin_app([Route("GET", "/v1/daemon", answer)], own_uid=os.geteuid(), groups_of=lambda _: frozenset())
+        async with http_serving(app, path, most=MOST):
+            for _ in range(MOST):
+                reader, writer = await asyncio.open_unix_connection(path)
+                writer.write(b"GET /v1/daemon HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert (await asyncio.wait_for(reader.readuntil(b'"here"'), 20)).startswith(b"HTTP/1.1 200 ")
+                writers.append(writer)
+            reader, writer = await asyncio.open_unix_connection(path)
+            assert await asyncio.wait_for(reader.read(), 20) == b""
+            for one in (*writers, writer):
+                one.close()
+
+    writers: list[asyncio.StreamWriter] = []
+    run(scenario())
+    which = f"the new one, from {MINE}"
+    assert said(caplog) == [f"listen.metrics has {MOST} connections, the most that it takes: closed {which}"]
 
 
 def test_strangers_do_not_take_the_admin_socket(run: Run, short_dir: Path) -> None:

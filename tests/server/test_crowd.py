@@ -1,5 +1,7 @@
 """More connections to the Postfix server than it takes."""
 
+import os
+
 import pytest
 
 from tests.server.conftest import Run
@@ -7,6 +9,7 @@ from tests.support.policy import request
 from tests.support.policyserver import HeldDecider, reply_for, serving, verdict_for
 
 MOST = 5
+MINE = f"pid {os.getpid()} of uid {os.getuid()}"
 
 
 def to(recipient: str) -> bytes:
@@ -33,8 +36,24 @@ def test_who_asks_nothing_makes_room(run: Run, sent: bytes, caplog: pytest.LogCa
             assert world.closed == ["postfix"] * (4 * MOST + 2 - MOST)
 
     run(scenario())
-    which = "the oldest that has asked nothing"
+    which = f"the oldest that has asked nothing, from {MINE}"
     assert caplog.messages == [f"listen.postfix has {MOST} connections, the most that it takes: closed {which}"]
+
+
+def test_over_tcp_the_line_has_the_address(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    """Whose connection was closed is known by its address and port."""
+    closed: list[str] = []
+
+    async def scenario() -> None:
+        async with serving(HeldDecider(verdict_for), tcp=True, most=1) as world:
+            silent = await world.connect()
+            address, port = silent.writer.get_extra_info("sockname")
+            closed.append(f"{address} port {port}")
+            assert await (await world.connect()).ask(to("a")) == reply_for("a")
+
+    run(scenario())
+    which = f"the oldest that has asked nothing, from {closed[0]}"
+    assert caplog.messages == [f"listen.postfix has 1 connections, the most that it takes: closed {which}"]
 
 
 def test_when_all_have_asked_the_new_one_goes(run: Run, caplog: pytest.LogCaptureFixture) -> None:
@@ -53,4 +72,5 @@ def test_when_all_have_asked_the_new_one_goes(run: Run, caplog: pytest.LogCaptur
             assert await (await world.connect()).ask(to("c")) == reply_for("c")
 
     run(scenario())
-    assert caplog.messages == [f"listen.postfix has {MOST} connections, the most that it takes: closed the new one"]
+    which = f"the new one, from {MINE}"
+    assert caplog.messages == [f"listen.postfix has {MOST} connections, the most that it takes: closed {which}"]
