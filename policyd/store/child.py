@@ -35,8 +35,7 @@ class Child:
     def __init__(self, command: Sequence[str], directory: Path, log: logging.Logger) -> None:
         self._loop, self._log = asyncio.get_running_loop(), log
         self.exited = asyncio.Event()
-        self.settled = False
-        """Whether the program is past its start; before that, and at its end, Redis marks plain news as warnings."""
+        self._settled = False  # before that, and at its end, Redis marks plain news as warnings
         self._lines: deque[str] = deque(maxlen=_LINES_KEPT)
         self._partial = b""
         self._output, theirs = os.pipe()
@@ -68,7 +67,7 @@ class Child:
 
     @property
     def fate(self) -> str:
-        """How the program ended and what it wrote last, for an error message."""
+        """How the program ended and what it wrote last, for an error message: of one that has settled, since then."""
         code = self._process.returncode
         if code is None:
             how = "is still running"
@@ -78,9 +77,16 @@ class Child:
             how = f"ended with status {code}"
         return f"{how}: {' | '.join(self._lines)}" if self._lines else how
 
+    def settle(self) -> None:
+        """Note that the program is past its start; what it said until now tells nothing of its end."""
+        if not self.exited.is_set():
+            self._read()
+            self._lines.clear()
+            self._settled = True
+
     async def stop(self, within: float) -> None:
         """End the program with SIGTERM, after ``within`` seconds with SIGKILL, and return when it has ended."""
-        self.settled = False
+        self._settled = False
         self._signal(signal.SIGTERM)
         try:
             async with asyncio.timeout(within):
@@ -122,5 +128,5 @@ class Child:
         if not text:
             return
         self._lines.append(text)
-        warning = self.settled and entry is not None and entry["mark"] == "#"
+        warning = self._settled and entry is not None and entry["mark"] == "#"
         self._log.log(logging.WARNING if warning else logging.DEBUG, "redis-server: %s", line)

@@ -150,7 +150,7 @@ class EmbeddedRedis:
         except BaseException:
             await self._end_child()
             raise
-        self._child.settled = True
+        self._child.settle()
         self._log.info("redis-server %s runs with pid %d in %s", version, self._child.pid, self._directory)
         if self._on_up is not None:
             self._on_up(self._child.pid)

@@ -103,7 +103,27 @@ def test_restarts_back_off(directory: Path, run: Run, caplog: pytest.LogCaptureF
     run(scene())
 
     assert slept == list(BACKOFF[:3])
-    assert caplog.text.count("redis-server was ended by SIGKILL: ") == 3
+    assert caplog.text.count("redis-server was ended by SIGKILL; starting it again") == 3
+
+
+def test_what_a_child_said_since_it_ran_is_told(directory: Path, run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    """What it says at each start is not: it tells nothing of the end."""
+
+    async def scene() -> None:
+        ups = Ups()
+        store = EmbeddedRedis(directory, on_up=ups)
+        await store.start()
+        with client(store) as asked:
+            asked.bgrewriteaof()
+        os.kill(store.pid, signal.SIGKILL)
+        await ups.seen(2)
+        await store.stop()
+
+    run(scene())
+
+    (told,) = [message for message in caplog.messages if "was ended by SIGKILL" in message]
+    assert "append only file" in told
+    assert "Server initialized" not in told
 
 
 def test_start_that_fails_is_tried_again(directory: Path, run: Run, caplog: pytest.LogCaptureFixture) -> None:
