@@ -81,6 +81,11 @@ def subject(parts: Parts, named: str) -> Subject:
         raise RequestError(HTTPStatus.NOT_FOUND, str(error)) from error
 
 
+def in_brackets(why: str) -> str:
+    """Return a reason as it ends a line of the log, nothing for none."""
+    return f" ({why})" if why else ""
+
+
 def _name_of(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name

@@ -4,7 +4,7 @@ import logging
 from http import HTTPStatus
 
 from policyd.admin.answers import ChangedRaise, StandingAnswer, shown, shown_raise
-from policyd.admin.asked import BY, MEANT, REASON, SUBJECT, Parts, subject, who_asks
+from policyd.admin.asked import BY, MEANT, REASON, SUBJECT, Parts, in_brackets, subject, who_asks
 from policyd.conf import units
 from policyd.conf.issues import did_you_mean
 from policyd.conf.schema import PaceLimit, RateLimit, SizeLimit
@@ -61,7 +61,7 @@ class RaiseRoutes:
             raise RequestError(HTTPStatus.BAD_REQUEST, f"{why} (to lower it, change its plan)")
         raised = Raised(account, limit.name, most, until, now, await who_asks(request), REASON.of(request.body))
         await self._parts.raises.put(raised)
-        await self._tell(raised, f"{limit.max} -> {most} until {moment(until)}")
+        await self._tell("raises", raised, f"{limit.max} -> {most} until {moment(until)}")
         return {**shown_raise(raised), "was": limit.max}
 
     async def end(self, request: AdminRequest) -> ChangedRaise:
@@ -72,7 +72,7 @@ class RaiseRoutes:
         if raised is None:
             raise RequestError(HTTPStatus.NOT_FOUND, f"{limit.name} of {account} is not raised")
         ended = raised._replace(at=now, who=await who_asks(request), why=REASON.of(request.body))
-        await self._tell(ended, f"{raised.max} -> {limit.max}")
+        await self._tell("ends the raise of", ended, f"{raised.max} -> {limit.max}")
         return {**shown_raise(ended), "was": raised.max}
 
     def _meant(self, request: AdminRequest) -> tuple[str, RateLimit | SizeLimit]:
@@ -92,8 +92,9 @@ class RaiseRoutes:
             raise RequestError(HTTPStatus.NOT_FOUND, f"{name} is no limit of {meant.account} ({cure})")
         return meant.account, found
 
-    async def _tell(self, raised: Raised, what: str) -> None:
-        _log.info("%s raises %s of %s: %s (%s)", raised.who, raised.limit, raised.account, what, raised.why)
+    async def _tell(self, does: str, raised: Raised, what: str) -> None:
+        reason = in_brackets(raised.why)
+        _log.info("%s %s %s of %s: %s%s", raised.who, does, raised.limit, raised.account, what, reason)
         why = f"{what}: {raised.why}" if raised.why else what
         event = Event(raised.at, EventKind.RAISE, raised.account, raised.account, raised.who, why, raised.limit)
         await self._parts.trail.write(event)

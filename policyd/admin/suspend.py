@@ -4,7 +4,7 @@ import logging
 from http import HTTPStatus
 
 from policyd.admin.answers import Place, ResumeAnswer, SendersAnswer, SuspendAnswer, SuspendedAnswer, shown
-from policyd.admin.asked import BY, MEANT, REASON, Parts, subject, who_asks
+from policyd.admin.asked import BY, MEANT, REASON, Parts, in_brackets, subject, who_asks
 from policyd.errors import RequestError
 from policyd.event import Event, EventKind
 from policyd.model import UNLISTED, PolicyRequest
@@ -86,7 +86,7 @@ class SuspendRoutes:
         return {"name": meant.name, "hosted": hosted, "state_directory": self._parts.state_directory}
 
     async def _tell(self, kind: EventKind, what: Suspended) -> None:
-        _log.warning("%s: %s by %s (%s)", kind, what.subject, what.who, what.why)
+        _log.warning("%s: %s by %s%s", kind, what.subject, what.who, in_brackets(what.why))
         event = Event(what.at, kind, what.account, what.subject, what.who, _reason(what))
         await self._parts.trail.write(event._replace(ref=what.ref))
 

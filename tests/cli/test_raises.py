@@ -54,6 +54,20 @@ def test_a_limit_per_user_is_raised_for_every_user_of_the_domain(serve: Serve) -
     assert [accepted(site, f"{name}@example.org", 4) for name in ("alice", "bob")] == [3, 3]
 
 
+def test_the_log_tells_a_raise_from_its_end(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """A reason stands in brackets where there is one."""
+    caplog.set_level("INFO", "policyd.admin")
+    named = ("raise", "example.org", "domain-hourly")
+    site.run(*named, "800", "--until", "2099-12-24T18:00", "--reason", "ticket 4711", TZ="UTC")
+    site.run(*named, "--end")
+
+    said = [record.getMessage() for record in caplog.records if record.name == "policyd.admin"]
+    assert said == [
+        f"{ME} raises domain-hourly of example.org: 4 -> 800 until 2099-12-24T18:00:00+00:00 (ticket 4711)",
+        f"{ME} ends the raise of domain-hourly of example.org: 800 -> 4",
+    ]
+
+
 def test_another_domain_is_not_raised(site: Site) -> None:
     """Limits are raised for one account."""
     put(site, 40)

@@ -114,6 +114,15 @@ def test_a_login_of_a_foreign_domain_is_told_apart(site: Site) -> None:
     assert (code, errors) == (0, "policyd: exmaple.org is not hosted here: only a login of that name is stopped\n")
 
 
+def test_a_reason_stands_in_the_log_where_there_is_one(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """Who is resumed needs none."""
+    site.run("suspend", "example.org", "--reason", "ticket 4711", "--queue", "leave")
+    site.run("resume", "example.org")
+
+    said = [record.getMessage() for record in caplog.records if record.name == "policyd.admin"]
+    assert said == [f"suspend: example.org by {ME} (ticket 4711)", f"resume: example.org by {ME}"]
+
+
 def test_who_is_not_suspended_cannot_be_resumed(site: Site) -> None:
     """Exit code 1."""
     assert site.run("resume", "example.org") == (1, "", "policyd: example.org is not suspended\n")
