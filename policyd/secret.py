@@ -78,7 +78,7 @@ def _read(named: str, cure: str) -> bytes:
     except OSError as error:
         raise SecretError(named, *_unreadable(error, path, cure)) from error
     if mode & stat.S_IRWXO:
-        raise SecretError(named, "every user may read it", f"chmod 0640 {path}")
+        raise SecretError(named, "every user may read it", _for_policyd_alone(path))
     return held
 
 
@@ -88,4 +88,8 @@ def _unreadable(error: OSError, path: Path, absent: str) -> tuple[str, str]:
         return "the file is not there", absent
     if isinstance(error, IsADirectoryError):
         return "it is a directory", "name the file in it"
-    return f"it cannot be read: {error.strerror or error}", f"chgrp policyd {path} && chmod 0640 {path}"
+    return f"it cannot be read: {error.strerror or error}", _for_policyd_alone(path)
+
+
+def _for_policyd_alone(path: Path) -> str:
+    return f"chgrp policyd {path} && chmod 0640 {path}"

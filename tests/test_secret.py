@@ -67,7 +67,7 @@ def test_a_key_is_the_whole_file(file: Path) -> None:
 def test_what_everybody_may_read_is_no_secret(file: Path, mode: int, key: bool) -> None:
     """Nor what everybody may write."""
     file.chmod(mode)
-    assert refused(file, key=key) == f"every user may read it (chmod 0640 {file})"
+    assert refused(file, key=key) == f"every user may read it (chgrp policyd {file} && chmod 0640 {file})"
 
 
 def test_a_file_that_is_not_there(file: Path) -> None:

@@ -137,9 +137,9 @@ def test_a_secret_that_everybody_may_read_is_not_taken(ending: ExitStack, named:
     checked = policyd("config", "check", "--config", str(daemon.path))
 
     assert daemon.ended() == 1
-    assert f"{file}: every user may read it (chmod 0640 {file})" in daemon.log
+    assert f"{file}: every user may read it (chgrp policyd {file} && chmod 0640 {file})" in daemon.log
     assert (checked.returncode, checked.stdout, checked.stderr.count("\n")) == (1, "", 1)
-    assert f" {named}: {file}: every user may read it (chmod 0640 {file})\n" in checked.stderr
+    assert f" {named}: {file}: every user may read it (chgrp policyd {file} && chmod 0640 {file})\n" in checked.stderr
     assert PASSWORD not in daemon.log + checked.stdout + checked.stderr
 
 

@@ -69,16 +69,22 @@ def test_each_that_the_daemon_would_not_take(secrets: Path) -> None:
         ),
         (
             "policyd.yaml:6:23: listen.metrics_token_file: metrics.token: every user may read it "
-            "(chmod 0640 metrics.token)"
+            "(chgrp policyd metrics.token && chmod 0640 metrics.token)"
         ),
         (
             "policyd.yaml:9:18: store.password_file: redis: the file is not there "
             "(write the password into redis, for policyd's user to read)"
         ),
-        "policyd.yaml:10:27: store.sentinel_password_file: sentinel: every user may read it (chmod 0640 sentinel)",
+        (
+            "policyd.yaml:10:27: store.sentinel_password_file: sentinel: every user may read it "
+            "(chgrp policyd sentinel && chmod 0640 sentinel)"
+        ),
         (
             "policyd.yaml:11:60: mailman.password_file: mailman: the file is not there "
             "(write the password into mailman, for policyd's user to read)"
         ),
-        "policyd.yaml:14:65: notify.webhook.secret_file: webhook: every user may read it (chmod 0640 webhook)",
+        (
+            "policyd.yaml:14:65: notify.webhook.secret_file: webhook: every user may read it "
+            "(chgrp policyd webhook && chmod 0640 webhook)"
+        ),
     ]

@@ -220,7 +220,7 @@ def test_a_key_that_everybody_may_read(key_file: Path) -> None:
     """It would be none."""
     key_file.chmod(0o644)
 
-    with pytest.raises(ListenError, match=r"every user may read it \(chmod 0640 "):
+    with pytest.raises(ListenError, match=r"every user may read it \(chgrp policyd "):
         Key(str(key_file), NAMED)
 
 
