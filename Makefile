@@ -6,6 +6,7 @@
 #   make soak            load and faults for MINUTES (10) from a SEED (1), and whether all books are right then
 #   make fuzz            any bytes into the codecs and the configuration, SECONDS (600) in all
 #   make bench           how fast it is, beside others (as root, with their Debian packages)
+#   make bench-ready     what the parts of it need, to run one alone
 #   make dashboards      write the dashboards for Grafana, and the picture of them
 #   make openapi         write the description of the admin socket, config/openapi.json
 #   make man             the manual pages, into build/man
@@ -21,7 +22,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 PYTEST := $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(ARGS)
 
-.PHONY: soak fuzz run test check bench lint cover dashboards openapi packages man deb screenshots
+.PHONY: soak fuzz run test check bench bench-ready lint cover dashboards openapi packages man deb screenshots
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run
@@ -48,15 +49,17 @@ cover: $(VENV)/.test
 	$(PYTEST) tests/policy tests/wire tests/service tests/test_address.py --cov=policyd.policy --cov=policyd.wire \
 		--cov=policyd.address --cov-branch --cov-report=term:skip-covered --cov-fail-under=100
 
-# About a quarter of an hour; each part can be run alone, and writes its section of bench/RESULTS.md.
-bench: $(VENV)/.bench packages $(COMPILED)/.done
-	@tests/install-packages policyd-rate-limit postfwd
+# About a quarter of an hour; each part can be run alone after bench-ready, and writes its section of bench/RESULTS.md.
+bench: bench-ready
 	@$(BIN)/python -m bench.run
 	@$(BIN)/python -m bench.script
 	@$(BIN)/python -m bench.postfix
 	@$(BIN)/python -m bench.scale
 	@$(BIN)/python -m bench.domains
 	@$(BIN)/python -m bench.logins
+
+bench-ready: $(VENV)/.bench packages $(COMPILED)/.done
+	@tests/install-packages policyd-rate-limit postfwd
 
 man: $(VENV)/.run
 	@mkdir -p build/man
