@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from policyd.errors import StoreError, StoreUnavailable
 from policyd.store.breaker import Breaker
+from policyd.store.eviction import ASKED, Eviction
 from policyd.store.keys import PREFIX
 from policyd.store.link import Args, Connect, Greeting, Link, State
 from policyd.store.redis_clock import RedisClock
@@ -33,7 +34,7 @@ class Node:
     def __init__(self, connect: Connect, login: Login, terms: Terms, *, master: bool = False) -> None:
         self.clock, self.breaker = RedisClock(), Breaker()
         self._loop = asyncio.get_running_loop()
-        self._changed, self._master = terms.changed, master
+        self._changed, self._master, self._eviction = terms.changed, master, Eviction(login.place)
         # TIME before the script: to a client that did not log in, Redis calls one of this size a protocol error.
         asked: tuple[Args, ...] = (("ROLE",), ("TIME",), ("SCRIPT", "LOAD", terms.script))
         asked = asked if master else asked[1:]
@@ -78,8 +79,10 @@ class Node:
         self.clock.forget()
         self.clock.heard(int(seconds) * 1000 + int(micros) // 1000, monotonic())
 
-    def _state_changed(self, _: State) -> None:
+    def _state_changed(self, state: State) -> None:
         self._changed()
+        if state is State.UP:
+            self.link.submit("memory", ASKED, self._eviction.heard, repeatable=False)
 
 
 def _ignore(_: object) -> None:

@@ -204,6 +204,30 @@ def test_another_password(site: Site, start: Start, tmp_path: Path) -> None:
     seen.line(ENDS)
 
 
+@pytest.mark.e2e
+def test_redis_may_evict(site: Site) -> None:
+    """It is said once, however often it is connected to, and not of a Redis whose memory has no bound."""
+    seen = Seen(site.daemon)
+
+    def connect_again() -> None:
+        site.client.client_kill_filter(_type="normal", skipme=True)
+        site.mail()
+
+    site.client.config_set("maxmemory-policy", "allkeys-lru")
+    connect_again()
+    assert "forgets counters" not in seen.log
+    site.client.config_set("maxmemory", "100mb")
+    try:
+        connect_again()
+        seen.row("Redis may evict (`maxmemory` with another `maxmemory-policy` than `noeviction`)")
+        seen.line("Redis forgets counters")
+        connect_again()
+    finally:
+        site.client.config_set("maxmemory", 0)
+        site.client.config_set("maxmemory-policy", "noeviction")
+    assert seen.log.count("forgets counters") == 1
+
+
 @pytest.fixture
 def proxy(site: Site) -> Iterator[Proxy]:
     """Run what stands for the network between policyd and Redis."""
