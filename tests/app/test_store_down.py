@@ -184,7 +184,7 @@ def test_the_status_says_it(start: Start, redis_server: RedisServer) -> None:
     admin = ("--admin", str(daemon.admin))
     with daemon.asker() as asker:
         asker.ask(**ALICE)
-        until(lambda: daemon.used("a.test", "domain-hourly") == 1, "it is counted")
+        until(lambda: fullest(daemon) == [("a.test", 1)], "it is counted, and the index knows it")
         assert daemon.ask("/v1/status")["outage"] is None
         redis_server.client().config_set("maxmemory", "1")
         until(lambda: daemon.metric("policyd_store_up") == 0, "the daemon notices")
