@@ -64,6 +64,7 @@ from policyd.store.findings import LastFindings
 from policyd.store.index import Index
 from policyd.store.last import LastLogins
 from policyd.store.local.store import LocalStore
+from policyd.store.metrics import SentinelMetrics
 from policyd.store.offences import Offences
 from policyd.store.redis import RedisStore, Watch
 from policyd.store.seen import SeenLists
@@ -172,6 +173,7 @@ class App:
         except (OSError, ValueError) as error:
             cure = "correct store.url, and let policyd's user read the files that it names"
             raise StoreUnavailable("start", f"{settings.url} cannot be used: {error} ({cure})") from error
+        SentinelMetrics(self.registry, lambda: self.store.sentinels_up)
         self.metrics.watch_breaker(lambda: self.store.breaker_open)
         self._running.push_async_callback(self._close_store)
         self.index, self.trail, self.last_logins = Index(self.store), Trail(self.store), LastLogins(self.store)

@@ -14,6 +14,7 @@ from policyd.dns.metrics import DnsMetrics
 from policyd.mailman.metrics import RosterMetrics
 from policyd.metrics import Metrics
 from policyd.notices.metrics import NoticeMetrics
+from policyd.store.metrics import SentinelMetrics
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 
@@ -25,6 +26,7 @@ def metrics() -> list[str]:
     rosters = RosterMetrics(registry)
     rosters.read(0, 0, 0)
     families += [*NoticeMetrics(registry).collect(), *rosters.collect()]
+    families += SentinelMetrics(registry, lambda: 3).collect()
     return [family.name + ("_total" if family.type == "counter" else "") for family in families]
 
 

@@ -73,6 +73,11 @@ class Cluster:
         """The nodes that own slots."""
         return self._masters
 
+    @property
+    def sentinels_up(self) -> int | None:
+        """None: the nodes themselves are asked."""
+        return None
+
     def node(self, key: bytes) -> Node:
         """Return the owner of a key's slot."""
         return self._owners[_slot(key)]

@@ -86,6 +86,11 @@ class RedisStore:
         """Whether calls to some Redis fail at once, since one got no answer in time and no trial has had one since."""
         return any(node.breaker.open for node in self._topology.nodes)
 
+    @property
+    def sentinels_up(self) -> int | None:
+        """How many sentinels named the master when they were asked last, None where there are none to be asked."""
+        return self._topology.sentinels_up
+
     def submit(self, call: Call, done: Done) -> None:
         """Send a call; ``done`` gets the Outcome, or a StoreError after at most the timeout."""
         node = self._topology.node(keys.tag(call.account))

@@ -19,6 +19,7 @@ from redis.exceptions import AuthenticationError
 from policyd.conf.store_url import Several
 from policyd.errors import StoreUnavailable
 from policyd.secret import read_password
+from policyd.store.attendance import Attendance
 from policyd.store.node import Node, Terms
 from policyd.store.server import Login, Server, options_of, origin, tcp, tls
 from policyd.store.topology import Single, Turn
@@ -70,7 +71,14 @@ class Sentinel(Single):
         login = Login(server.place, url.user, server.password_file, url.database)
         super().__init__(Node(self._connect, login, terms, master=True))
         self._refused, self._ended = asyncio.Event(), False
+        self._loop = asyncio.get_running_loop()
+        self._attendance = Attendance(url.name, self._loop.time())
         self._watching = asyncio.create_task(self._watch())
+
+    @property
+    def sentinels_up(self) -> int | None:
+        """How many sentinels named the master when they were asked last."""
+        return self._attendance.up
 
     def turn(self, key: bytes, refusal: str) -> Turn | None:  # noqa: ARG002
         """Return the master again when this one became a replica: there is another, or soon will be."""
@@ -110,15 +118,16 @@ class Sentinel(Single):
         asked = (sentinel.sentinel_master(self._name) for sentinel in self._sentinels)
         answers = await asyncio.gather(*asked, return_exceptions=True)
         known = [one for one in answers if isinstance(one, dict)]
+        why = "; ".join(dict.fromkeys(self._said(one) for one in answers if not isinstance(one, dict)))
+        self._attendance.heard(len(known), self._loop.time(), why)
         if not known:
-            why = "; ".join(dict.fromkeys(map(self._said, answers)))
             raise StoreUnavailable("connect", f"no sentinel names the master {self._name}: {why}")
         alive = [one for one in known if not any(one.get(flag) for flag in _DEAD)]
         newest = max(alive or known, key=lambda one: int(one["config-epoch"]))
         return str(newest["ip"]), int(newest["port"])
 
     def _said(self, error: object) -> str:
-        said = str(error) or type(error).__name__
+        said = str(error).removesuffix(".") or type(error).__name__
         if isinstance(error, AuthenticationError):
             said += f" ({origin(self._password_file, 'store.sentinel_password_file')})"
         return said

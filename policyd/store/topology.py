@@ -25,6 +25,10 @@ class Topology(Protocol):
     def nodes(self) -> Sequence[Node]:
         """Every Redis that holds keys."""
 
+    @property
+    def sentinels_up(self) -> int | None:
+        """How many sentinels named the master when they were asked last, None where there are none to be asked."""
+
     def node(self, key: bytes) -> Node:
         """Return the Redis that holds a key."""
 
@@ -56,6 +60,11 @@ class Single:
     def nodes(self) -> Sequence[Node]:
         """The server."""
         return (self._node,)
+
+    @property
+    def sentinels_up(self) -> int | None:
+        """None: nobody is asked."""
+        return None
 
     def node(self, key: bytes) -> Node:  # noqa: ARG002
         """Return the server."""

@@ -88,9 +88,17 @@ def test_sentinel(ending: ExitStack) -> None:
     heard_of(master)
     assert AWAY in site.through("Sentinel: the master died or froze", master.kill)
 
-    for at in range(len(servers.ports)):
-        servers.sentinel(at).sentinel_remove(NAME)
+    without, sentinels = Seen(site.daemon, site.mail), [servers.sentinel(at) for at in range(len(servers.ports))]
+    for sentinel in sentinels:
+        sentinel.sentinel_remove(NAME)
+    without.line("no sentinel has named the master")
+    for sentinel in sentinels:
+        sentinel.sentinel_monitor(NAME, "127.0.0.1", replica.port, 2)
+    without.line("a sentinel names the master")
     without = Seen(site.daemon, site.mail)
+    for sentinel in sentinels:
+        sentinel.shutdown(nosave=True)
+    until(lambda: site.daemon.metric("policyd_sentinels_up") == 0, "the sentinels are gone")
     site.mail()
     assert site.daemon.used(ACCOUNT, "domain-hourly") == site.sent
     with replica.client() as client:

@@ -145,6 +145,7 @@ def test_a_sentinel_less(servers: Watched) -> None:
         url = servers.url.replace("sentinel://", "sentinel://127.0.0.1:1,")
         async with opened(url, password="secret") as box:
             assert (await box.submit()).admitted
+            await eventually(lambda: box.store.sentinels_up == 3, "the others name the master")
 
     run(main())
 
@@ -155,6 +156,7 @@ def test_a_master_that_no_sentinel_knows(servers: Watched) -> None:
     async def main() -> None:
         async with opened(servers.url.replace(NAME, "other"), password="secret") as box:
             why = await refused(box.submit())
+            assert box.store.sentinels_up == 0
         assert "no sentinel names the master other" in why
         assert "No such master" in why
 

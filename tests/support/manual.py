@@ -19,9 +19,9 @@ _ROWS = [re.split(r" *\|(?: |$)", line)[1:] for line in _CHAPTER.splitlines() if
 _LINES = [cells[0].strip("`") for cells in _ROWS if cells[0].startswith("`level=")]
 _CODE = re.compile(r"`([^`]+)`")
 _OPEN = re.compile(
-    r"\d+|HOST:PORT|unix:///[a-z/.]+|/(?:etc|var/lib)/[a-z/.]+|\beval(?:sha)?\b|\b[A-Z][a-z]{2}\b(?= \d{4})"
+    r"\d+|HOST:PORT|unix:///[a-z/.]+|/(?:etc|var/lib)/[a-z/.]+|mymaster|\beval(?:sha)?\b|\b[A-Z][a-z]{2}\b(?= \d{4})"
 )
-"""What is another each time: numbers, a place, a file, which script was refused first, the month of a date."""
+"""What is another each time: numbers, places, files, a master, which script was refused first, the month of a date."""
 
 _PLACE = re.compile(r"HOST:PORT|unix:|/")
 
