@@ -237,10 +237,12 @@ def test_why_mail_is_counted_without_it(start: Start, redis_server: RedisServer)
     """The line of each mail says why Redis does not count, however much the account owes already."""
     store = {"timeout": "1s", "when_down": "local"}
     daemon = start(redis_server.url, limits={"domain-hourly": rate(2)}, store=store, nodes="1")
+    until(lambda: daemon.metric("policyd_store_up") == 1, "the script is loaded")
     with daemon.asker() as asker, redis_server.client() as client:
         client.config_set("maxmemory", 1)
         assert [asker.ask(**ALICE) for _ in range(3)] == ["DUNNO", "DUNNO", WAIT]
         client.config_set("maxmemory", 0)
+    until(lambda: daemon.lines(action="defer", account="a.test"), "the last line is written")
 
     lines = [*daemon.lines(action="accept", account="a.test"), *daemon.lines(action="defer", account="a.test")]
     oom = "OOM command not allowed when used memory > 'maxmemory'"
