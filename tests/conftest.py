@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator
 from secrets import token_hex
 
 import pytest
+from hypothesis import settings
 
 from tests.support.dovecot import Dovecot
 from tests.support.mailhost import mailhost
@@ -15,7 +16,12 @@ from tests.support.sink import Sink
 
 
 def pytest_configure() -> None:
-    """Have the programs that are started hear SIGINT, which a shell has what runs in the background ignore."""
+    """Let no property test fail for being slow, and no program be deaf to Ctrl-C.
+
+    A shell has what runs in the background ignore SIGINT, and programs inherit that.
+    """
+    settings.register_profile("patient", settings(deadline=None))
+    settings.load_profile("patient")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -67,7 +67,7 @@ def test_every_answer_has_a_schema(site: Site) -> None:
 
 
 @API.parametrize()
-@settings(max_examples=25, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 def test_the_daemon_does_what_the_document_says(case: schemathesis.Case[Any], session: requests.Session) -> None:
     """No question makes an error of ours, and every answer has a status, a type and fields that are documented."""
     case.call_and_validate("http://localhost", session, excluded_checks=[SENSE])

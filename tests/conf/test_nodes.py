@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from policyd.conf import nodes
@@ -122,7 +122,6 @@ def test_both_parsers_of_pyyaml_give_the_same_message(text: str, monkeypatch: py
     assert messages[0] == messages[1]
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_any_text_gives_a_tree_or_an_issue(text: str) -> None:
     """The parser never raises."""
@@ -133,7 +132,6 @@ def test_any_text_gives_a_tree_or_an_issue(text: str) -> None:
     assert root is not None or issues
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="[]{}:,-?&*!|>'\"%@`#ab \n\t~<", max_size=60))
 def test_any_text_of_yaml_signs_gives_a_tree_or_an_issue(text: str) -> None:
     """The parser never raises on what looks like YAML either."""

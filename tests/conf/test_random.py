@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from policyd.conf import postfix
@@ -66,7 +66,6 @@ def hold(path: Path) -> None:
     assert [issue for issue in issues_of(path) if not issue.problem or "\n" in str(issue)] == []
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 2**32), edits=st.integers(1, 4))
 def test_a_mutated_file_raises_config_error_or_nothing(seed: int, edits: int, path: Path) -> None:
     """Lines and pieces of the shipped file removed, doubled, moved and replaced."""
@@ -82,7 +81,6 @@ def test_a_mutated_file_raises_config_error_or_nothing(seed: int, edits: int, pa
     hold(path)
 
 
-@settings(deadline=None)
 @given(sections=st.dictionaries(st.sampled_from(KEYS), TREES))
 def test_random_yaml_raises_config_error_or_nothing(sections: dict[str, str], path: Path) -> None:
     """Trees that look like a configuration."""
@@ -92,7 +90,6 @@ def test_random_yaml_raises_config_error_or_nothing(sections: dict[str, str], pa
     hold(path)
 
 
-@settings(deadline=None)
 @given(raw=st.binary(max_size=200))
 def test_random_bytes_raise_config_error(raw: bytes, path: Path) -> None:
     """They are never a configuration."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from policyd.conf.rendering import hours_text, openings
@@ -98,7 +98,6 @@ def test_a_schedule_is_shown_as_it_could_be_written(tmp_path: Path) -> None:
 SPANS = st.lists(st.tuples(st.integers(0, 1439), st.integers(1, 1439)).map(lambda span: (span[0], sum(span))))
 
 
-@settings(deadline=None)
 @given(SPANS)
 def test_joining_changes_no_minute(spans: list[tuple[int, int]]) -> None:
     """The intervals cover the same minutes in order; those that could be written as one are apart."""
@@ -108,7 +107,6 @@ def test_joining_changes_no_minute(spans: list[tuple[int, int]]) -> None:
     assert all(before[1] < after[0] or after[1] - before[0] >= ALL_DAY for before, after in pairwise(joined))
 
 
-@settings(deadline=None)
 @given(SPANS)
 def test_what_is_shown_means_the_same_when_it_is_read(spans: list[tuple[int, int]]) -> None:
     """Hours as they are shown can be written."""
@@ -118,7 +116,6 @@ def test_what_is_shown_means_the_same_when_it_is_read(spans: list[tuple[int, int
     assert text in {"open", "closed"} or opening(f"Mon {text}") == (frozenset({0}), joined)
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="MonTueFri 0123456789:-,", max_size=20))
 def test_any_text_is_an_opening_or_says_why_not(text: str) -> None:
     """Hours begin within a day and are no longer than one, whatever was written."""

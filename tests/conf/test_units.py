@@ -1,7 +1,7 @@
 """Durations, sizes and modes."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from policyd.conf import units
@@ -49,14 +49,12 @@ def test_anything_else_is_no_mode(text: str) -> None:
     assert units.mode(text) is None
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10**13))
 def test_a_duration_survives_being_written_and_read(milliseconds: int) -> None:
     """What is shown can be put into the file."""
     assert units.duration(units.duration_text(milliseconds)) == milliseconds
 
 
-@settings(deadline=None)
 @given(st.integers(0, units.LARGEST))
 def test_a_size_survives_being_written_and_read(octets: int) -> None:
     """What is shown can be put into the file."""

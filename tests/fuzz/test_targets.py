@@ -20,7 +20,7 @@ def test_seeds(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 2**32), more=st.binary(max_size=40))
 def test_damaged_seeds(name: str, seed: int, more: bytes) -> None:
     """Bytes of a seed changed, dropped, doubled, and others put between."""

@@ -175,5 +175,5 @@ class Conversations(RuleBasedStateMachine):
         assert self.world.server.connections == int(not self.lost)
 
 
-Conversations.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+Conversations.TestCase.settings = settings(max_examples=150, stateful_step_count=30)
 TestConversations = Conversations.TestCase

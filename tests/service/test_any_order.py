@@ -87,7 +87,7 @@ def ended(world: World, message: Message, story: Story) -> Connection:
     return connection
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(stories, min_size=1, max_size=12))
 def test_what_stays_charged_is_what_was_let_through(world: World, told_stories: list[Story]) -> None:
     """After any messages on any connections the counter holds what Postfix queued, to the unit."""

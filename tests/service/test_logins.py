@@ -168,7 +168,7 @@ class Box:
     lock=st.sampled_from([0, 7 * MINUTE, HOUR, 3 * HOUR]),
     steps=st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 25)), max_size=40),
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_logins_are_answered_as_the_obvious_model_would(
     asks: Asks, most: int, lock: int, steps: list[tuple[str, int]]
 ) -> None:

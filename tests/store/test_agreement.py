@@ -60,7 +60,7 @@ _STEPS = st.builds(
 )
 
 
-@settings(max_examples=250, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=250, database=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=st.lists(_STEPS, min_size=1, max_size=40), number=st.integers(1, 4), paces=st.integers(0, 2))
 def test_same_outcomes(scripted: Scripted, steps: list[Step], number: int, paces: int) -> None:
     """Charges, settlements, repeats, changed limits and clocks that step back leave both in one state."""

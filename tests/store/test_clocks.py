@@ -71,7 +71,7 @@ _WALK = st.lists(
 
 
 @each_counter
-@settings(max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, database=None, suppress_health_check=[HealthCheck.too_slow])
 @given(walk=_WALK)
 def test_no_walk_of_the_clock_admits_more(scripted: Scripted, type_: CounterType, walk: list[Move]) -> None:
     """In no true window that the clock does not jump forward in does more than the maximum pass.
@@ -92,7 +92,7 @@ def test_no_walk_of_the_clock_admits_more(scripted: Scripted, type_: CounterType
         assert sum(at > true - HOUR for at in passed) <= MAX
 
 
-@settings(max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, database=None, suppress_health_check=[HealthCheck.too_slow])
 @given(walk=_WALK)
 def test_slots_of_a_pace_keep_their_distance(scripted: Scripted, walk: list[Move]) -> None:
     """Those that are taken lie one slot apart or more in true time, however the clock steps back meanwhile."""

@@ -435,7 +435,7 @@ class Course(Site):
             del self.open[daemon, which]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(STEPS)
 def test_whatever_is_lost_the_totals_are_right(scripted: Scripted, steps: list[tuple[str, int, int | Fault]]) -> None:
     """Each recipient that was let through is charged once, and nothing else is, whichever calls ran unheard."""

@@ -108,7 +108,7 @@ def test_a_clock_that_steps_back_takes_the_slots_with_it(customer: Customer) -> 
     assert slots(customer, 1, NOON - HOUR + 6000) == [18_000]
 
 
-@settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, database=None, suppress_health_check=[HealthCheck.too_slow])
 @given(gaps=st.lists(st.integers(0, 20_000), min_size=1, max_size=60), every=st.sampled_from([20, 6000, 9150]))
 def test_no_two_pass_within_one_slot(scripted: Scripted, gaps: list[int], every: int) -> None:
     """Slots are never nearer than ``every``, never later than they have to be, and refused is only what is too far."""

@@ -65,7 +65,7 @@ asked = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, database=None, suppress_health_check=[HealthCheck.too_slow])
 @given(requests=st.lists(asked, min_size=1, max_size=25))
 def test_the_plain_way_is_the_general_way(both: tuple[Scripted, Scripted], requests: list[Asked]) -> None:
     """For any charges at any times, the replies are the same, and so is every key that is left."""

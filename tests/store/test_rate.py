@@ -56,7 +56,7 @@ def _gaps(window: int) -> st.SearchStrategy[int]:
     return st.one_of(st.just(0), st.integers(0, window // 4), edge, exactly, long)
 
 
-@settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, database=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), type_=st.sampled_from(RATE_TYPES), window=st.sampled_from(WINDOWS), maximum=st.integers(1, 12))
 def test_never_lax_and_hardly_strict(
     scripted: Scripted, data: st.DataObject, type_: CounterType, window: int, maximum: int
@@ -83,7 +83,7 @@ def test_never_lax_and_hardly_strict(
                 diary.refused(now, cost)
 
 
-@settings(max_examples=100, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, database=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     type_=st.sampled_from(RATE_TYPES),
     window=st.sampled_from(WINDOWS),

@@ -263,7 +263,7 @@ _STEPS = st.builds(
 )
 
 
-@settings(max_examples=250, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=250, database=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=st.lists(_STEPS, min_size=1, max_size=60), slack=st.sampled_from([0, 40]), over=st.integers(0, 4))
 def test_the_script_does_what_the_model_does(scripted: Scripted, steps: list[Step], slack: int, over: int) -> None:
     """Members, mailings, verdicts, refusals by others and give-backs, under two limits of one list."""
