@@ -43,10 +43,12 @@ class Issue:
     cure: str
 
     def __str__(self) -> str:
+        """Return it in one line; a file may be named with whatever YAML can say."""
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
         where = f"{self.path}: " if self.path else ""
         cure = f" ({self.cure})" if self.cure else ""
-        return f"{place}: {where}{self.problem}{cure}"
+        line = f"{place}: {where}{self.problem}{cure}"
+        return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
 
 
 class ConfigError(PolicydError):

@@ -97,3 +97,14 @@ def test_random_bytes_raise_config_error(raw: bytes, path: Path) -> None:
 
     with pytest.raises(ConfigError):
         load(path)
+
+
+def test_a_name_with_line_ends_is_told_in_one_line(path: Path) -> None:
+    """As a file is named in quotes, over several lines."""
+    base = 'version: 1\nlisten: {postfix: ["unix:/p"]}\nlimits: {}\nplans: {default: {}}\n'
+    path.write_text(f'{base}accounts:\n  hosted: ["file:/nowhere/a\n\n\n    map", "file:/nowhere/\\e[2J"]\n', "utf-8")
+    absent = "cannot be read: No such file or directory (create it, or let policyd's user read it)"
+
+    assert [str(issue).partition("accounts.hosted: ")[2] for issue in issues_of(path)] == [
+        rf"/nowhere/a\n\nmap {absent}", rf"/nowhere/\x1b[2J {absent}"
+    ]  # fmt: skip
