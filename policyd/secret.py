@@ -46,14 +46,16 @@ def read_token(named: str) -> bytes:
 
 
 def read_certificate(named: str) -> None:
-    """Look at a file that TLS needs: the certificate of an authority, one of ours, or its key. Raises SecretError."""
-    try:
-        with Path(named).open("rb") as file:
-            held = file.read(_MOST_PEM)
-    except OSError as error:
-        raise SecretError(named, *_unreadable(error, Path(named), "write it there, or name another")) from error
+    """Look at a file that TLS needs: the certificate of an authority, one of ours, or its key, which is a secret.
+
+    Raises SecretError.
+    """
+    path = Path(named)
+    mode, held = _opened(named, path, "write it there, or name another", _MOST_PEM)
     if b"-----BEGIN " not in held:
         raise SecretError(named, "it holds no certificate and no key", "write it there as PEM")
+    if b"PRIVATE KEY-----" in held:
+        _refuse_if_public(named, path, mode)
 
 
 def secret_path(named: str, environ: Mapping[str, str] = os.environ) -> Path:
@@ -72,14 +74,23 @@ def secret_path(named: str, environ: Mapping[str, str] = os.environ) -> Path:
 
 def _read(named: str, cure: str) -> bytes:
     path = secret_path(named)
+    mode, held = _opened(named, path, cure, _MOST)
+    _refuse_if_public(named, path, mode)
+    return held
+
+
+def _opened(named: str, path: Path, absent: str, most: int) -> tuple[int, bytes]:
+    """Return the mode of a file and what it holds, up to ``most`` bytes; ``absent`` is the cure where there is none."""
     try:
         with path.open("rb") as file:
-            mode, held = os.fstat(file.fileno()).st_mode, file.read(_MOST)
+            return os.fstat(file.fileno()).st_mode, file.read(most)
     except OSError as error:
-        raise SecretError(named, *_unreadable(error, path, cure)) from error
+        raise SecretError(named, *_unreadable(error, path, absent)) from error
+
+
+def _refuse_if_public(named: str, path: Path, mode: int) -> None:
     if mode & stat.S_IRWXO:
         raise SecretError(named, "every user may read it", _for_policyd_alone(path))
-    return held
 
 
 def _unreadable(error: OSError, path: Path, absent: str) -> tuple[str, str]:

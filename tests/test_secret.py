@@ -128,3 +128,20 @@ def test_what_tls_cannot_use(file: Path, held: str | None, why: str) -> None:
         read_certificate(str(file))
 
     assert str(caught.value) == f"{file}: {why}"
+
+
+@pytest.mark.parametrize("label", ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY"])
+def test_the_key_of_a_certificate_is_a_secret(file: Path, label: str) -> None:
+    """Alone or behind its certificate; a certificate alone may be everybody's."""
+    begins = "-----BEGIN {}-----\n{}\n"
+    certificate, key = begins.format("CERTIFICATE", "MIIB"), begins.format(label, SECRET)
+    for held in (key, certificate + key):
+        file.write_text(held)
+        file.chmod(0o640)
+        read_certificate(str(file))
+        file.chmod(0o644)
+        with pytest.raises(SecretError) as caught:
+            read_certificate(str(file))
+        assert str(caught.value) == f"{file}: every user may read it (chgrp policyd {file} && chmod 0640 {file})"
+    file.write_text(certificate)
+    read_certificate(str(file))
