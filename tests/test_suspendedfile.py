@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from policyd.suspendedfile import MOST, NAME, SuspendedFile
 from policyd.suspension import Suspended
 
-NOON, HOUR = 1_780_000_000_000, 3_600_000
 UNKNOWN = "who is suspended is not known until Redis answers: "
 
 texts = st.text(st.characters(), max_size=20)
