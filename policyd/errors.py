@@ -23,6 +23,8 @@ Messages are built here from data, so that one mistake reads the same wherever i
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from policyd.printable import printable
+
 
 class PolicydError(Exception):
     """Root of every error that policyd raises on purpose."""
@@ -47,8 +49,7 @@ class Issue:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
         where = f"{self.path}: " if self.path else ""
         cure = f" ({self.cure})" if self.cure else ""
-        line = f"{place}: {where}{self.problem}{cure}"
-        return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
+        return printable(f"{place}: {where}{self.problem}{cure}")
 
 
 class ConfigError(PolicydError):

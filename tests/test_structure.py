@@ -11,7 +11,7 @@ PACKAGE = ROOT / "policyd"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 ROOMS = [
-    {"errors", "model", "event", "address", "pattern", "clock", "tool", "secret", "plural", "__init__"},
+    {"errors", "model", "event", "address", "pattern", "clock", "tool", "secret", "plural", "printable", "__init__"},
     {"wire"},
     {"conf"},
     {"policy"},

@@ -25,7 +25,6 @@ from policyd.cli.output import (
     JsonOption,
     local_time,
     print_json,
-    printable,
     reported,
     suspended_line,
 )
@@ -39,6 +38,7 @@ from policyd.over import Over
 from policyd.plural import plural
 from policyd.policy.lowered import Lowered, lowered
 from policyd.policy.sums import sums
+from policyd.printable import printable
 from policyd.show import ShownDomain, domain_lines, overview_lines, show, with_standing
 
 _AT_ONCE = 1_000

@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from policyd.address import normalise_domain
-from policyd.cli.output import CONFIG, PROBLEM, ConfigOption, JsonOption, print_json, printable, reported
+from policyd.cli.output import CONFIG, PROBLEM, ConfigOption, JsonOption, print_json, reported
 from policyd.conf.load import load
 from policyd.conf.schema import Config, DnsSettings
 from policyd.dns import blocklist
@@ -18,6 +18,7 @@ from policyd.dns.domain import Check, Finding, State, findings
 from policyd.dns.resolver import Resolver
 from policyd.errors import ConfigError, Issue
 from policyd.plural import plural
+from policyd.printable import printable
 
 _AT_ONCE = 10
 """Domains that are looked at at a time."""

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from policyd.cli.client import AdminClient
-from policyd.cli.output import ADMIN, AdminOption, JsonOption, print_json, printable, reported
+from policyd.cli.output import ADMIN, AdminOption, JsonOption, print_json, reported
+from policyd.printable import printable
 
 _EVERY = 1.0
 """Seconds between two questions for what is new."""

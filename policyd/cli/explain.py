@@ -7,11 +7,12 @@ from rich.console import Console
 
 from policyd.cli.client import AdminClient
 from policyd.cli.explained import print_mail, print_story
-from policyd.cli.output import ADMIN, AdminOption, JsonOption, print_json, printable, reported, usage, warn_of_a_slip
+from policyd.cli.output import ADMIN, AdminOption, JsonOption, print_json, reported, usage, warn_of_a_slip
 from policyd.cli.query import attributes_of
 from policyd.cli.status import usage_table
 from policyd.conf.issues import did_you_mean
 from policyd.model import MailProtocol
+from policyd.printable import printable
 
 _REF_LETTERS = str.maketrans("OIL", "011")
 """What people read for what stands there: Crockford base32 has no O, I and L."""

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from policyd.cli.output import printable
 from policyd.model import CounterType
 from policyd.policy.decide import duration
+from policyd.printable import printable
 
 _LABEL = 12
 _VERBS = {

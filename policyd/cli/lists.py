@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from policyd.cli.client import AdminClient
-from policyd.cli.output import ADMIN, AdminOption, JsonOption, local_time, print_json, printable, reported
+from policyd.cli.output import ADMIN, AdminOption, JsonOption, local_time, print_json, reported
+from policyd.printable import printable
 
 _SAYS = {"roster": "by its roster", "config": "by lists.known", "mailings": "by its mailings"}
 

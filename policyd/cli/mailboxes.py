@@ -12,12 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from policyd.cli.client import AdminClient
-from policyd.cli.output import ADMIN, AdminOption, JsonOption, print_json, printable, reported
+from policyd.cli.output import ADMIN, AdminOption, JsonOption, print_json, reported
 from policyd.cli.users import DOVEADM, day_text, read_mailboxes
 from policyd.conf import units
 from policyd.errors import ToolError
 from policyd.plural import plural
 from policyd.policy.idle import Judgement, Mailbox, Seen, judge
+from policyd.printable import printable
 from policyd.tool import run
 
 _AT_ONCE = 1_000

@@ -12,6 +12,7 @@ import typer
 from policyd.cli.client import RefusedError
 from policyd.conf.units import duration
 from policyd.errors import ConfigError, DaemonError, PolicydError
+from policyd.printable import printable
 
 PROBLEM = 1
 USAGE = 2
@@ -72,11 +73,6 @@ def warn_of_a_slip(name: str, answer: Mapping[str, Any], counters: Sequence[Mapp
 def print_json(value: Any) -> None:  # noqa: ANN401  # any JSON
     """Print a value as JSON, one document, keys in their order."""
     print(json.dumps(value, indent=2, ensure_ascii=True))
-
-
-def printable(name: str) -> str:
-    """Return a name that a stranger may have chosen, with nothing in it that commands a terminal."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
 
 
 def local_time(moment: str) -> str:

@@ -12,10 +12,10 @@ from policyd.cli.output import (
     local_time,
     moment_written,
     print_json,
-    printable,
     reported,
     usage,
 )
+from policyd.printable import printable
 
 
 def raise_(

@@ -14,11 +14,12 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from policyd.cli.output import CONFIG, ConfigOption, JsonOption, local_time, print_json, printable, reported
+from policyd.cli.output import CONFIG, ConfigOption, JsonOption, local_time, print_json, reported
 from policyd.conf.load import load
 from policyd.conf.schema import Config
 from policyd.plural import plural
 from policyd.policy.decide import duration, moment
+from policyd.printable import printable
 from policyd.replay.files import in_order, read
 from policyd.replay.messages import Found, Messages
 from policyd.replay.report import Changed, LimitUse, RefusedSubject, compared, refusals, uses

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from policyd.cli.client import AdminClient
-from policyd.cli.output import ADMIN, AdminOption, JsonOption, print_json, printable, reported, warn_of_a_slip
+from policyd.cli.output import ADMIN, AdminOption, JsonOption, print_json, reported, warn_of_a_slip
+from policyd.printable import printable
 
 
 def reset(

@@ -20,7 +20,6 @@ from policyd.cli.output import (
     JsonOption,
     local_time,
     print_json,
-    printable,
     reported,
     suspended_line,
     usage,
@@ -29,6 +28,7 @@ from policyd.errors import DaemonError
 from policyd.model import LOGIN_COUNTS
 from policyd.plural import plural
 from policyd.policy.decide import duration
+from policyd.printable import printable
 
 _EVERY = 2.0
 """Seconds between two looks."""

@@ -17,13 +17,13 @@ from policyd.cli.output import (
     local_time,
     moment_written,
     print_json,
-    printable,
     reported,
     usage,
     warn,
 )
 from policyd.mailqueue import HOLD, Held, MailQueue, Queued
 from policyd.plural import plural
+from policyd.printable import printable
 
 _AT_ONCE = 1_000
 

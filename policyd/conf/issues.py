@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from policyd.errors import Issue
+from policyd.printable import printable
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 _LISTED_AT_MOST = 12
@@ -58,12 +59,8 @@ def joined(path: str, name: str) -> str:
 
 def shown(text: str, at_most: int = 60) -> str:
     """Return a text as it can stand in a one-line message."""
-    line = text if text.isprintable() else "".join(map(_printable, text))
+    line = printable(text)
     return line if len(line) <= at_most else f"{line[: at_most - 3]}..."
-
-
-def _printable(char: str) -> str:
-    return char if char.isprintable() else f"\\u{ord(char):04x}"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
